@@ -1,0 +1,127 @@
+"""Every error this project raises on purpose, in families that say who must act.
+
+MathcodeError
+├── InvalidRequest            the caller changes the request
+│   ├── PromptTooLong
+│   ├── BodyTooLarge
+│   └── JobNotFound
+├── Unavailable               the caller tries again later
+│   ├── DatabaseUnavailable
+│   └── BrokerUnavailable
+└── ConfigurationError        the operator changes the installation
+    ├── CheckpointError
+    ├── KernelsMissing
+    ├── ModelAccessError
+    └── StackAlreadyRunning
+
+`code` is stable and part of the public interface; the message is one sentence that says what to do.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class MathcodeError(Exception):
+    """Root of the tree; never raised itself."""
+
+    code = "error"
+
+    @property
+    def message(self) -> str:
+        return str(self)
+
+
+class InvalidRequest(MathcodeError):
+    """The request cannot be served as it stands; `param` names the offending field, if one is to blame."""
+
+    code = "invalid_request"
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+        if code is not None:
+            self.code = code
+
+
+class PromptTooLong(InvalidRequest):
+    """Prompt and answer do not fit into the model's context."""
+
+    code = "prompt_too_long"
+
+    def __init__(self, *, model: str, prompt_tokens: int, max_tokens: int, context_tokens: int) -> None:
+        super().__init__(
+            f"the prompt has {prompt_tokens} tokens for {model} and {max_tokens} more were asked for, "
+            f"but its context holds {context_tokens} tokens: shorten the prompt or lower max_tokens",
+            param="prompt",
+        )
+        self.prompt_tokens = prompt_tokens
+        self.max_tokens = max_tokens
+        self.context_tokens = context_tokens
+
+
+class BodyTooLarge(InvalidRequest):
+    """The request body exceeds the configured limit."""
+
+    code = "body_too_large"
+
+
+class JobNotFound(InvalidRequest):
+    """No job has this id, or the id is not an id at all."""
+
+    code = "job_not_found"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"there is no job {job_id[:64]!r}: use an id that POST /v1/jobs returned", param="id")
+
+
+class Unavailable(MathcodeError):
+    """A service this process needs does not answer; nothing was done."""
+
+    code = "unavailable"
+
+
+class DatabaseUnavailable(Unavailable):
+    """PostgreSQL cannot be reached."""
+
+    code = "database_unavailable"
+
+
+class BrokerUnavailable(Unavailable):
+    """Redis cannot be reached."""
+
+    code = "broker_unavailable"
+
+
+class ConfigurationError(MathcodeError):
+    """The installation must be changed before this process can run."""
+
+    code = "configuration_error"
+
+
+class CheckpointError(ConfigurationError):
+    """A model directory is missing, incomplete or damaged; `path` is the file to blame."""
+
+    code = "checkpoint_error"
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+
+
+class KernelsMissing(ConfigurationError):
+    """A CUDA worker would run on the silent slow path."""
+
+    code = "kernels_missing"
+
+
+class ModelAccessError(ConfigurationError):
+    """A model hub refuses the download (gated, unknown or unreachable)."""
+
+    code = "model_access"
+
+
+class StackAlreadyRunning(ConfigurationError):
+    """Another stack holds this data directory."""
+
+    code = "stack_already_running"

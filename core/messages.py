@@ -1,0 +1,176 @@
+"""What travels between the parts: frozen, JSON in and out.
+
+*request* (what was asked), *completion* (one model's text), *failure* (one model's expected failure, a value and
+not an exception), *answer* (what the caller gets, merged from one or two completions).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+MAX_DEADLINE_S = 7 * 24 * 3600.0
+
+
+class TaskType(StrEnum):
+    """What a prompt asks for; decides which models answer."""
+
+    MATH = "math"
+    CODE = "code"
+    HYBRID = "hybrid"
+
+
+class ModelName(StrEnum):
+    """The two specialists; each is also the name of its queue."""
+
+    MATHSTRAL = "mathstral"
+    CODESTRAL = "codestral"
+
+
+class Strategy(StrEnum):
+    """How a hybrid prompt uses both models."""
+
+    PARALLEL = "parallel"  # both at once, answers put side by side
+    SEQUENTIAL = "sequential"  # the mathematics first, then handed to the code model
+
+
+class JobState(StrEnum):
+    """Where a job stands; `core.jobs` says which steps between states exist."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    DEAD = "dead"  # its workers were lost as often as the attempt cap allows
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"  # the deadline passed
+
+    @property
+    def is_final(self) -> bool:
+        return self not in (JobState.QUEUED, JobState.RUNNING)
+
+
+class FinishReason(StrEnum):
+    """Why a completed text ended."""
+
+    STOP = "stop"  # end-of-sequence token or a stop string
+    LENGTH = "length"  # max_tokens or the end of the context
+
+
+class FailureCode(StrEnum):
+    """Expected ways in which one model's completion can fail."""
+
+    PROMPT_TOO_LONG = "prompt_too_long"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    ENGINE_FAILED = "engine_failed"
+    DEAD = "dead"  # the attempt cap was reached: its worker was lost too often
+
+
+def _storable(text: str) -> str:
+    """Refuse what PostgreSQL and UTF-8 cannot carry."""
+    if "\0" in text:
+        raise ValueError("must not contain NUL characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("must not contain lone surrogates") from error
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty or only whitespace")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Prompt = Annotated[Text, AfterValidator(_not_blank)]
+StopString = Annotated[Text, Field(min_length=1, max_length=256)]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Sampling(_Message):
+    """How tokens are drawn. `temperature` 0 is greedy; `max_tokens` None means the installation's default."""
+
+    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    stop: Annotated[tuple[StopString, ...], Field(max_length=16)] = ()
+
+
+class GenerationRequest(_Message):
+    """One question, whichever door it came through."""
+
+    prompt: Prompt
+    force_task_type: TaskType | None = None
+    strategy: Strategy = Strategy.PARALLEL
+    sampling: Sampling = Sampling()
+    deadline_s: Annotated[float, Field(gt=0.0, le=MAX_DEADLINE_S)] | None = None
+
+
+class ChatMessage(_Message):
+    """One turn of the conversation a model is shown."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Route(_Message):
+    """The router's decision. `confidence` in [0, 1] ranks decisions; it is not a calibrated probability."""
+
+    task_type: TaskType
+    confidence: float
+    reasons: tuple[str, ...]
+
+
+class Completion(_Message):
+    """One model's finished text. `version` names the exact weights, so a tiny random model says what it is."""
+
+    model: ModelName
+    version: str
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    first_token_s: float | None = None
+    seconds: float = 0.0
+
+
+class Failure(_Message):
+    """One model's expected failure; `text` keeps what had been generated until then."""
+
+    model: ModelName
+    code: FailureCode
+    message: str
+    text: str = ""
+
+
+Outcome = Completion | Failure
+
+
+class Answer(_Message):
+    """What the caller gets. `degraded` marks an answer that lacks one of the two models it was meant to have."""
+
+    response: str
+    model_used: str
+    degraded: bool = False
+    completions: tuple[Completion, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+
+class Verdict(_Message):
+    """How a job ends: a final state, with the answer where there is one and the reason where there is none.
+
+    A cancelled or expired job may carry both: the text generated until then, and why it ended.
+    """
+
+    state: JobState
+    answer: Answer | None = None
+    error: Failure | None = None

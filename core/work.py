@@ -1,0 +1,29 @@
+"""What an engine is given and what it gives back while it works (in-process values, not stored)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from threading import Event
+
+from core.messages import ChatMessage, Sampling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One completion to generate.
+
+    `deadline` is in seconds since the epoch (None: no deadline). Setting `cancelled` ends the work within one
+    decoding step; so does passing the deadline. Both keep the text generated until then.
+    """
+
+    messages: tuple[ChatMessage, ...]
+    sampling: Sampling
+    deadline: float | None = None
+    cancelled: Event = field(default_factory=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """The next piece of text; the pieces of one work joined are exactly the completion's text."""
+
+    text: str
