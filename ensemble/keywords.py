@@ -37,11 +37,11 @@ HYBRID_KEYWORDS = """
 # Every repetition is bounded, so that hostile input costs no more than its length.
 CODE_PATTERNS = (
     ("a code block", r"```|~~~\w"),
-    ("`def`", r"(?m:^[ \t>]{0,40})(?:async )?def \w{1,80} ?\("),
-    ("`class`", r"(?m:^[ \t>]{0,40})class \w{1,80} ?[:({]"),
+    ("`def`", r"(?m)^[ \t>]{0,40}(?:async )?def \w{1,80} ?\("),
+    ("`class`", r"(?m)^[ \t>]{0,40}class \w{1,80} ?[:({]"),
     (
         "`import`",
-        r"(?m:^[ \t>]{0,40})(?:import [\w.]{1,80}(?: as \w{1,80})?[ \t;]{0,8}$|from [\w.]{1,80} import )",
+        r"(?m)^[ \t>]{0,40}(?:import [\w.]{1,80}(?: as \w{1,80})?[ \t;]{0,8}$|from [\w.]{1,80} import )",
     ),
     ("`#include`", r"#include ?[<\"]"),
 )

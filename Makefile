@@ -1,0 +1,79 @@
+# mathcode. `make` lists the targets; everything is installed into .venv and nowhere else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+# Pinned apart, so that plain pip picks the build of this machine (CPU or CUDA).
+TORCH := torch==2.13.0
+
+# Prompts shown by the demo; where this file is missing it uses its own.
+PROMPTS := ../shared/routing/dev.jsonl
+
+RUNTIME := $(VENV)/.runtime-installed
+DEV := $(VENV)/.dev-installed
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo up test lint format bench docs lock hooks clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: $(RUNTIME) ## Install, start everything, answer prompts of all kinds, stop everything
+	$(BIN)/mathcode demo $(if $(wildcard $(PROMPTS)),--prompts $(PROMPTS))
+
+up: $(RUNTIME) ## Install, start everything and keep it running until Ctrl-C
+	$(BIN)/mathcode up
+
+test: lint ## Install, check style, types and imports, run all tests
+	$(BIN)/python -m pytest
+
+lint: $(DEV) ## Check style, types and imports only
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
+
+format: $(DEV) ## Rewrite the sources in the project's style
+	$(BIN)/python -m ruff check --fix
+	$(BIN)/python -m ruff format
+
+bench: $(DEV) ## Measure the queue's overhead (and the router, where labelled prompts are at hand)
+	$(BIN)/python -m benchmarks.queue_overhead
+	$(if $(wildcard $(PROMPTS)),$(BIN)/python -m benchmarks.routing $(PROMPTS))
+
+docs: $(RUNTIME) ## Write docs/configuration.md from the settings
+	$(BIN)/python -m core.settings_reference > docs/configuration.md
+
+# Local versions ("+cpu") and CUDA libraries differ between machines and are left to pip.
+lock: $(DEV) ## Resolve all dependencies afresh into constraints.txt
+	echo "$(TORCH)" > $(VENV)/torch-pin.txt
+	$(BIN)/python -m piptools compile --quiet --upgrade --extra dev --strip-extras --allow-unsafe \
+		--no-header --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+		--constraint $(VENV)/torch-pin.txt --output-file $(VENV)/resolved.txt setup.cfg
+	sed -E -e '/^(#|$$|nvidia-|cuda-|triton|pip==)/d' -e 's/^([^ ;]*==[^ +;]*)\+[^ ;]*/\1/' \
+		$(VENV)/resolved.txt > constraints.txt
+
+hooks: $(DEV) ## Check style and types before every commit
+	$(BIN)/python -m pre_commit install
+
+clean: ## Remove the virtual environment and caches (never the data directory)
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "mathcode needs Python 3.11 or newer, and $(PYTHON) is not: make PYTHON=/path/to/python3.11 ..." >&2; \
+		exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): setup.cfg pyproject.toml constraints.txt | $(BIN)/pip
+	$(PIP) install -c constraints.txt "$(TORCH)"
+	$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(DEV): $(RUNTIME)
+	$(PIP) install -c constraints.txt -e ".[dev]"
+	@touch $@
