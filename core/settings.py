@@ -202,6 +202,11 @@ class Settings(BaseSettings):
             return self.weights_override
         return Weights.NF4 if self.device is Device.CUDA else Weights.FP32
 
+    @property
+    def beat_s(self) -> float:
+        """Interval of a worker's heartbeat: a lease survives two that are missed."""
+        return self.lease_s / 3
+
     def checkpoint(self, model: ModelName) -> str | None:
         """The operator's own checkpoint for `model`, or None for the profile's."""
         return self.mathstral if model is ModelName.MATHSTRAL else self.codestral

@@ -20,6 +20,10 @@ class Engine(Protocol):
     def version(self) -> str:
         """The exact weights in service, as every completion names them."""
 
+    @property
+    def alive(self) -> bool:
+        """False once the engine itself broke: what it yields then is void, and its process should end."""
+
     def generate(self, work: Work) -> Iterator[Delta | Completion | Failure]:
         """Yield text as it appears, then exactly one `Completion` or `Failure`, then end.
 

@@ -1,0 +1,1 @@
+"""The HTTP process: views parse, submit and render; everything else is elsewhere. Never reaches torch."""

@@ -1,0 +1,78 @@
+"""`python -m api`: the API under waitress, which buffers slow clients and gives each request a thread."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from threading import Event, Thread
+from types import FrameType
+
+from waitress.server import create_server
+
+from api.app import create_app
+from api.services import Services
+from core.errors import ConfigurationError, DatabaseUnavailable
+from core.settings import Settings, load_settings
+
+EX_CONFIG = 78
+MIGRATION_RETRY_S = 1.0
+# Beyond our own limit, so that a body a little too large still gets our JSON error and not waitress's text.
+BODY_SLACK = 16
+
+logger = logging.getLogger("api")
+
+
+def main() -> int:
+    try:
+        settings = load_settings()
+        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        serve(settings)
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        return EX_CONFIG
+    return 0
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    app = create_app(settings)
+    stopping = Event()
+    migration = Thread(target=_migrate, args=(app.extensions["mathcode"], stopping), name="migration", daemon=True)
+    migration.start()
+    server = create_server(
+        app,
+        host=settings.host,
+        port=settings.port,
+        threads=settings.api_threads,
+        max_request_body_size=BODY_SLACK * settings.max_body_bytes,
+        send_bytes=1,  # a piece of text leaves when it appears, not when a buffer is full
+        ident=None,
+    )
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        stopping.set()
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    logger.info("serving on http://%s:%s", settings.host, settings.port)
+    server.run()
+
+
+def _migrate(services: Services, stopping: Event) -> None:
+    """Bring the database up to date as soon as it can be reached; until then requests get a 503."""
+    while not stopping.is_set():
+        try:
+            services.database.migrate()
+            return
+        except DatabaseUnavailable as error:
+            logger.warning("migrations wait: %s", error)
+            stopping.wait(MIGRATION_RETRY_S)
+        except ConfigurationError as error:
+            logger.critical("%s", error)
+            return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""The composition root of the API. Building it opens no connection, so it starts while servers are away."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from celery import Celery
+from flask import Flask
+
+from api import errors
+from api.routes import jobs as job_routes
+from api.routes import status as status_routes
+from api.services import Services, attach
+from core.database import Database
+from core.events import EventLog
+from core.jobs import JobStore
+from core.messages import ModelName
+from core.roster import Roster
+from core.settings import Settings
+from ensemble.engine.tokenizer import Tokenizer, load_tokenizer
+from ensemble.models import describe_model
+from ensemble.routing import Router
+from tasks.admission import Admission
+from tasks.celery_app import app as celery_app
+from tasks.closing import Closer
+from tasks.doorbell import Doorbell
+from tasks.submit import Submitter
+
+
+def create_app(settings: Settings, celery: Celery = celery_app) -> Flask:
+    """The WSGI application. Raises ConfigurationError."""
+    app = Flask("mathcode", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    attach(app.extensions, build_services(settings, celery))
+    errors.register(app)
+    app.register_blueprint(job_routes.blueprint)
+    app.register_blueprint(status_routes.blueprint)
+    return app
+
+
+def build_services(settings: Settings, celery: Celery) -> Services:
+    database = Database(settings.require_database_url(), connections=settings.api_threads)
+    events = EventLog.connect(settings.require_redis_url())
+    jobs = JobStore(database)
+    submitter = Submitter(
+        jobs=jobs,
+        router=_router(settings),
+        admission=_admission(settings),
+        doorbell=Doorbell(celery),
+        closer=Closer(jobs=jobs, events=events),
+        deadline_s=settings.deadline_s,
+    )
+    roster = Roster(database, beat_s=settings.beat_s)
+    return Services(
+        settings=settings, database=database, jobs=jobs, events=events, roster=roster, submitter=submitter
+    )
+
+
+def _router(settings: Settings) -> Router:
+    return Router(
+        math_keywords=settings.math_keywords,
+        code_keywords=settings.code_keywords,
+        hybrid_keywords=settings.hybrid_keywords,
+        default=settings.default_task_type,
+    )
+
+
+def _admission(settings: Settings) -> Admission:
+    specs = {model: describe_model(model, settings) for model in ModelName}
+
+    @cache  # loaded when the first long prompt arrives: short ones are admitted without counting
+    def tokenizer_of(model: ModelName) -> Tokenizer:
+        return load_tokenizer(specs[model].directory)
+
+    context_tokens = {model: spec.context_tokens for model, spec in specs.items()}
+    return Admission(context_tokens=context_tokens, tokenizer_of=tokenizer_of)

@@ -1,0 +1,126 @@
+"""Our own dialect of `/v1/jobs`: flat JSON in, the job as it stands out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from werkzeug.datastructures import MultiDict
+
+from core.errors import InvalidRequest
+from core.jobs import Job
+from core.messages import (
+    MAX_DEADLINE_S,
+    GenerationRequest,
+    JobState,
+    Prompt,
+    Sampling,
+    StopString,
+    Strategy,
+    TaskType,
+)
+
+PAGE_LIMIT = 100
+
+_DEFAULTS = Sampling()
+_CODES = {"json_invalid": "invalid_json", "extra_forbidden": "unknown_field", "missing": "missing_field"}
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class Submission(BaseModel):
+    """The body of POST /v1/jobs."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    prompt: Prompt
+    force_task_type: TaskType | None = None
+    strategy: Strategy | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    temperature: Annotated[float, Field(ge=0.0, le=2.0)] = _DEFAULTS.temperature
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = _DEFAULTS.top_p
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    stop: Annotated[tuple[StopString, ...], Field(max_length=16), BeforeValidator(_as_list)] = ()
+    deadline_s: Annotated[float, Field(gt=0.0, le=MAX_DEADLINE_S)] | None = None
+
+
+class Page(BaseModel):
+    """The query of GET /v1/jobs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: JobState | None = None
+    after: str | None = None
+    limit: Annotated[int, Field(ge=1, le=PAGE_LIMIT)] = 20
+
+
+def parse_submission(body: bytes, *, default_strategy: Strategy) -> GenerationRequest:
+    """Raises InvalidRequest naming the first field to change."""
+    try:
+        given = Submission.model_validate_json(body)
+    except ValidationError as error:
+        raise _refusal(error) from None
+    sampling = Sampling(
+        max_tokens=given.max_tokens,
+        temperature=given.temperature,
+        top_p=given.top_p,
+        seed=given.seed,
+        stop=given.stop,
+    )
+    return GenerationRequest(
+        prompt=given.prompt,
+        force_task_type=given.force_task_type,
+        strategy=given.strategy or default_strategy,
+        sampling=sampling,
+        deadline_s=given.deadline_s,
+    )
+
+
+def parse_page(query: MultiDict[str, str]) -> Page:
+    try:
+        return Page.model_validate(query.to_dict())
+    except ValidationError as error:
+        raise _refusal(error) from None
+
+
+def render_job(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "object": "job",
+        "status": job.state,
+        "created_at": _moment(job.created_at),
+        "started_at": _moment(job.started_at),
+        "finished_at": _moment(job.finished_at),
+        "deadline_at": _moment(job.deadline_at),
+        "cancel_requested_at": _moment(job.cancel_requested_at),
+        "route": job.route.model_dump(mode="json"),
+        "request": job.request.model_dump(mode="json"),
+        "answer": job.answer.model_dump(mode="json") if job.answer else None,
+        "error": job.error.model_dump(mode="json", include={"code", "message", "model"}) if job.error else None,
+        "links": {name: f"/v1/jobs/{job.id}{suffix}" for name, suffix in _LINKS.items()},
+    }
+
+
+def render_page(jobs: list[Job], limit: int) -> dict[str, Any]:
+    """`jobs` holds one more than `limit` if there is a further page."""
+    data = [render_job(job) for job in jobs[:limit]]
+    return {"object": "list", "data": data, "has_more": len(jobs) > limit}
+
+
+_LINKS = {"self": "", "cancel": "/cancel", "events": "/events"}
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="milliseconds") if moment else None
+
+
+def _refusal(error: ValidationError) -> InvalidRequest:
+    first = error.errors(include_url=False)[0]
+    param = ".".join(str(part) for part in first["loc"]) or None
+    code = _CODES.get(first["type"], "invalid_field" if param else "invalid_body")
+    what = first["msg"].removeprefix("Value error, ")
+    message = f"{param}: {what}" if param else what
+    return InvalidRequest(message, param=param, code=code)

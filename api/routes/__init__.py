@@ -1,0 +1,1 @@
+"""Views of five lines: parse, submit, render."""

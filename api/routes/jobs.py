@@ -1,0 +1,45 @@
+"""`/v1/jobs`: submit, poll, list, cancel, follow."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from api import streaming
+from api.formats import native
+from api.services import services
+
+blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
+
+
+@blueprint.post("")
+def submit() -> ResponseReturnValue:
+    s = services()
+    job = s.submitter.submit(native.parse_submission(request.get_data(), default_strategy=s.settings.strategy))
+    view = native.render_job(job)
+    return jsonify(view), 202, {"Location": view["links"]["self"]}
+
+
+@blueprint.get("")
+def page() -> ResponseReturnValue:
+    query = native.parse_page(request.args)
+    jobs = services().jobs.page(state=query.status, after=query.after, limit=query.limit + 1)
+    return jsonify(native.render_page(jobs, query.limit))
+
+
+@blueprint.get("/<job_id>")
+def show(job_id: str) -> ResponseReturnValue:
+    return jsonify(native.render_job(services().jobs.get(job_id)))
+
+
+@blueprint.post("/<job_id>/cancel")
+def cancel(job_id: str) -> ResponseReturnValue:
+    return jsonify(native.render_job(services().submitter.cancel(job_id)))
+
+
+@blueprint.get("/<job_id>/events")
+def events(job_id: str) -> ResponseReturnValue:
+    s, after = services(), streaming.parse_event_id(request.headers.get("Last-Event-ID"))
+    job = s.jobs.get(job_id)
+    stream = streaming.follow(job.id, after=after, events=s.events, jobs=s.jobs)
+    return Response(stream, mimetype="text/event-stream", headers={"Cache-Control": "no-store"})

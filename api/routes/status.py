@@ -1,0 +1,36 @@
+"""Whether this process serves, and what it reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+
+from api.services import services
+from core.errors import Unavailable
+
+blueprint = Blueprint("status", __name__)
+
+
+@blueprint.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    """This process answers; nothing is said of others."""
+    return jsonify({"status": "ok"})
+
+
+@blueprint.get("/v1/status")
+def status() -> ResponseReturnValue:
+    s = services()
+    workers: dict[str, int] = {}
+    database = _reach(lambda: workers.update(s.roster.alive()))
+    broker = _reach(s.events.ping)
+    return jsonify({"profile": s.settings.profile, "database": database, "broker": broker, "workers": workers})
+
+
+def _reach(probe: Callable[[], None]) -> str:
+    try:
+        probe()
+    except Unavailable as error:
+        return error.code
+    return "ok"

@@ -1,0 +1,36 @@
+"""What the views need, built once per process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from core.database import Database
+from core.events import EventLog
+from core.jobs import JobStore
+from core.roster import Roster
+from core.settings import Settings
+from tasks.submit import Submitter
+
+_KEY = "mathcode"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    settings: Settings
+    database: Database
+    jobs: JobStore
+    events: EventLog
+    roster: Roster
+    submitter: Submitter
+
+
+def attach(extensions: dict[str, object], services: Services) -> None:
+    extensions[_KEY] = services
+
+
+def services() -> Services:
+    """Those of the application that handles the current request."""
+    return cast(Services, current_app.extensions[_KEY])

@@ -1,0 +1,54 @@
+"""Celery's configuration. Read lazily by `tasks.celery_app`, with this process's settings."""
+
+from kombu import Queue
+
+from core.settings import load_settings
+from tasks.queues import NORMAL_PRIORITY, QueueName
+
+_settings = load_settings()
+_redis_timeouts = {"socket_connect_timeout": 1.0, "socket_timeout": 5.0, "socket_keepalive": True}
+
+broker_url = _settings.require_redis_url()
+broker_transport_options = {**_redis_timeouts, "retry_on_timeout": True}
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+broker_pool_limit = _settings.api_threads
+
+# Only the chord's plumbing: the truth about a job is its row in Postgres.
+result_backend = broker_url
+result_expires = 3600
+result_chord_expires = 86_400
+redis_socket_connect_timeout = 1.0
+redis_socket_timeout = 5.0
+result_backend_transport_options = {"retry_policy": {"max_retries": 0, "timeout": 2.0}}
+task_ignore_result = True
+
+accept_content = ["json"]
+task_serializer = "json"
+result_serializer = "json"
+
+task_queues = [Queue(name.value) for name in QueueName]
+task_default_queue = QueueName.LIGHT.value
+task_default_priority = NORMAL_PRIORITY
+task_create_missing_queues = False
+
+# One process per queue, its threads waiting on one engine; prefetched messages never exceed free slots.
+worker_pool = "threads"
+worker_concurrency = _settings.slots
+worker_prefetch_multiplier = 1
+task_acks_late = True
+worker_cancel_long_running_tasks_on_connection_loss = False  # with a Redis backend it loses jobs
+worker_hijack_root_logger = True
+worker_log_format = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+worker_task_log_format = worker_log_format
+worker_redirect_stdouts = False
+
+imports = ("tasks.generate", "tasks.merge", "tasks.housekeeping", "worker.bootstrap")
+
+beat_schedule = {
+    "reconcile": {
+        "task": "mathcode.reconcile",
+        "schedule": _settings.reconcile_s,
+        "options": {"queue": QueueName.LIGHT.value, "expires": 10 * _settings.reconcile_s},
+    },
+}

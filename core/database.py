@@ -1,0 +1,119 @@
+"""PostgreSQL: a pool, one statement at a time, and numbered migrations.
+
+Every statement of this project is a single one, committed by itself and safe to run twice: a broken pooled
+connection (the server was restarted) is replaced and the statement sent again once, without the caller noticing.
+SQLAlchemy serves as pool and as judge of what a disconnect is; the SQL is our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from psycopg2.errors import UndefinedTable
+from sqlalchemy import Connection, Engine, RowMapping, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from core.errors import ConfigurationError, DatabaseUnavailable
+
+CONNECT_TIMEOUT_S = 3
+POOL_TIMEOUT_S = 5
+MIGRATION_LOCK = 0x6D617468  # any constant: all processes of this project must agree on it
+
+Parameters = Mapping[str, Any]
+
+
+class Database:
+    """A pool of at most `connections` connections; safe to share between threads."""
+
+    def __init__(self, url: str, *, connections: int = 8) -> None:
+        try:
+            parsed = make_url(url).set(drivername="postgresql+psycopg2")
+        except ArgumentError as error:
+            raise ConfigurationError("DATABASE_URL is not a database URL: use postgresql://...") from error
+        self._engine: Engine = create_engine(
+            parsed,
+            isolation_level="AUTOCOMMIT",
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=POOL_TIMEOUT_S,
+            skip_autocommit_rollback=True,
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "mathcode"},
+        )
+
+    def fetch(self, sql: str, parameters: Parameters | None = None) -> Sequence[RowMapping]:
+        """Run one statement and return its rows. Raises DatabaseUnavailable."""
+        try:
+            return self._run(sql, parameters)
+        except (OperationalError, InterfaceError) as error:
+            if not error.connection_invalidated:
+                raise DatabaseUnavailable(_reason(error)) from error
+        try:
+            return self._run(sql, parameters)
+        except (OperationalError, InterfaceError) as error:
+            raise DatabaseUnavailable(_reason(error)) from error
+
+    def execute(self, sql: str, parameters: Parameters | None = None) -> None:
+        """Run one statement whose result does not matter. Raises DatabaseUnavailable."""
+        self.fetch(sql, parameters)
+
+    def migrate(self) -> None:
+        """Apply the migrations this database lacks; processes that start together take turns."""
+        try:
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
+                try:
+                    _apply_missing(connection)
+                finally:
+                    connection.exec_driver_sql("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK,))
+        except OperationalError as error:
+            raise DatabaseUnavailable(_reason(error)) from error
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _run(self, sql: str, parameters: Parameters | None) -> Sequence[RowMapping]:
+        try:
+            with self._engine.connect() as connection:
+                result = connection.exec_driver_sql(sql, dict(parameters) if parameters else None)
+                return result.mappings().all() if result.returns_rows else ()
+        except PoolTimeout as error:
+            raise DatabaseUnavailable("all database connections are in use: try again later") from error
+        except ProgrammingError as error:
+            if isinstance(error.orig, UndefinedTable):
+                raise DatabaseUnavailable("the database is not set up yet: try again later") from error
+            raise
+
+
+def _apply_missing(connection: Connection) -> None:
+    connection.exec_driver_sql(
+        "CREATE TABLE IF NOT EXISTS schema_migration"
+        " (version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+    applied = set(connection.exec_driver_sql("SELECT version FROM schema_migration").scalars())
+    known = _migrations()
+    if unknown := applied - {version for version, _, _ in known}:
+        raise ConfigurationError(f"the database is newer than this program (migration {max(unknown)}): upgrade it")
+    for version, name, sql in known:
+        if version not in applied:
+            record = f"INSERT INTO schema_migration (version, name) VALUES ({version}, '{name}')"  # noqa: S608
+            try:
+                connection.exec_driver_sql(f"BEGIN; {sql}; {record}; COMMIT")
+            except DBAPIError:
+                connection.exec_driver_sql("ROLLBACK")
+                raise
+
+
+def _migrations() -> list[tuple[int, str, str]]:
+    """(version, name, SQL) of each file `NNNN_name.sql`, in order."""
+    found = [entry for entry in files("core").joinpath("migrations").iterdir() if entry.name.endswith(".sql")]
+    ordered = sorted(found, key=lambda entry: entry.name)
+    return [(int(e.name[:4]), e.name[5:-4], e.read_text(encoding="utf-8")) for e in ordered]
+
+
+def _reason(error: DBAPIError) -> str:
+    first_line = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else "no reason given"
+    return f"PostgreSQL does not answer ({first_line}): try again later"

@@ -1,0 +1,207 @@
+"""Jobs as callers see them, on Postgres: accepted, read, listed, cancelled.
+
+The row is the truth about a job and is written before anything is published. What workers do to it (claim, renew,
+finish) is in `core.leases`; what the reconciler does, in `core.repairs`.
+
+    queued -> running -> succeeded | failed | dead | cancelled | expired
+    queued -> cancelled | expired | failed           (nobody had begun)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from sqlalchemy import RowMapping
+from uuid_utils import uuid7
+
+from core.database import Database
+from core.errors import JobNotFound
+from core.messages import (
+    Answer,
+    Failure,
+    FailureCode,
+    GenerationRequest,
+    JobState,
+    ModelName,
+    Outcome,
+    Route,
+    Verdict,
+)
+
+OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
+
+TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset(JobState) - {JobState.QUEUED},
+    JobState.RUNNING: frozenset(state for state in JobState if state.is_final),
+    **{state: frozenset() for state in JobState if state.is_final},
+}
+
+_COLUMNS = """id::text, state, request::text, route::text, answer::text, error::text, created_at, started_at,
+    finished_at, deadline_at, cancel_requested_at"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A job about to be accepted; `waiting` models start only when another one's text is there."""
+
+    request: GenerationRequest
+    route: Route
+    models: tuple[ModelName, ...]
+    waiting: frozenset[ModelName]
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job as it stands in the ledger."""
+
+    id: str
+    state: JobState
+    request: GenerationRequest
+    route: Route
+    created_at: datetime
+    deadline_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    answer: Answer | None = None
+    error: Failure | None = None
+
+
+class JobStore:
+    """The ledger's front: what the API and the merge task need."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def insert(self, new: NewJob) -> Job:
+        """Accept a job; after this returns, it is never lost."""
+        job_id = str(uuid7())
+        (row,) = self._database.fetch(_INSERT, {"id": job_id, **_insert_parameters(new)})
+        return Job(id=job_id, state=JobState.QUEUED, request=new.request, route=new.route, **row)
+
+    def get(self, job_id: str) -> Job:
+        """The job, or JobNotFound, also for what is not an id at all."""
+        rows = self._database.fetch(
+            f"SELECT {_COLUMNS} FROM job WHERE id = %(id)s",  # noqa: S608
+            {"id": parse_id(job_id)},
+        )
+        if not rows:
+            raise JobNotFound(job_id)
+        return _job(rows[0])
+
+    def page(self, *, state: JobState | None, after: str | None, limit: int) -> list[Job]:
+        """Jobs, newest first, beginning after (older than) the id `after`."""
+        conditions = ["TRUE"] + ["state = %(state)s"] * bool(state) + ["id < %(after)s"] * bool(after)
+        sql = f"SELECT {_COLUMNS} FROM job WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT %(limit)s"  # noqa: S608
+        parameters = {"state": state, "after": parse_id(after) if after else None, "limit": limit}
+        return [_job(row) for row in self._database.fetch(sql, parameters)]
+
+    def request_cancel(self, job_id: str) -> None:
+        """Persist the wish and end what no worker has begun. JobNotFound if there is no such job."""
+        if not self._database.fetch(_FLAG_CANCEL, {"id": parse_id(job_id)}):
+            self.get(job_id)  # raises if it does not exist; a finished job stays as it is
+            return
+        self._database.execute(
+            _CANCEL_UNSTARTED,
+            {"id": job_id, "code": FailureCode.CANCELLED, "message": "cancelled before it began"},
+        )
+
+    def outcomes(self, job_id: str) -> list[Outcome] | None:
+        """What each model gave, or None while one of them has not ended (or there is no such open job)."""
+        rows = self._database.fetch(_OUTCOMES, {"id": job_id})
+        if not rows or any(row["outcome"] is None for row in rows):
+            return None
+        return [OUTCOME.validate_json(row["outcome"]) for row in rows]
+
+    def close(self, job_id: str, verdict: Verdict) -> bool:
+        """Give the job its final state; False if another did so before."""
+        return bool(self._database.fetch(_CLOSE, {"id": job_id, **verdict_parameters(verdict)}))
+
+
+def parse_id(job_id: str) -> str:
+    """The id in canonical form, or JobNotFound."""
+    try:
+        return str(UUID(job_id))
+    except ValueError as error:
+        raise JobNotFound(job_id) from error
+
+
+def verdict_parameters(verdict: Verdict) -> dict[str, str | None]:
+    return {
+        "state": verdict.state,
+        "answer": verdict.answer.model_dump_json() if verdict.answer else None,
+        "error": verdict.error.model_dump_json() if verdict.error else None,
+    }
+
+
+def _insert_parameters(new: NewJob) -> dict[str, object]:
+    return {
+        "request": new.request.model_dump_json(),
+        "route": new.route.model_dump_json(),
+        "task_type": new.route.task_type,
+        "strategy": new.request.strategy,
+        "deadline_s": new.deadline_s,
+        "models": list(new.models),
+        "states": ["waiting" if model in new.waiting else "queued" for model in new.models],
+    }
+
+
+def _job(row: RowMapping) -> Job:
+    return Job(
+        id=row["id"],
+        state=JobState(row["state"]),
+        request=GenerationRequest.model_validate_json(row["request"]),
+        route=Route.model_validate_json(row["route"]),
+        answer=Answer.model_validate_json(row["answer"]) if row["answer"] else None,
+        error=Failure.model_validate_json(row["error"]) if row["error"] else None,
+        **{name: row[name] for name in _TIMES},
+    )
+
+
+_TIMES: Sequence[str] = ("created_at", "started_at", "finished_at", "deadline_at", "cancel_requested_at")
+
+_INSERT = """
+WITH accepted AS (
+    INSERT INTO job (id, request, task_type, strategy, route, deadline_at)
+    VALUES (%(id)s, %(request)s, %(task_type)s, %(strategy)s, %(route)s,
+            now() + make_interval(secs => %(deadline_s)s))
+    ON CONFLICT (id) DO UPDATE SET id = excluded.id  -- the same statement sent again after a lost connection
+    RETURNING id, created_at, deadline_at
+), branches AS (
+    INSERT INTO completion (job_id, model, state)
+    SELECT accepted.id, branch.model, branch.state
+    FROM accepted, unnest(%(models)s::text[], %(states)s::text[]) AS branch (model, state)
+    ON CONFLICT DO NOTHING
+)
+SELECT created_at, deadline_at FROM accepted
+"""
+
+_FLAG_CANCEL = """
+UPDATE job SET cancel_requested_at = coalesce(cancel_requested_at, now())
+WHERE id = %(id)s AND state IN ('queued', 'running')
+RETURNING id
+"""
+
+_CANCEL_UNSTARTED = """
+UPDATE completion
+SET state = 'done', finished_at = now(),
+    outcome = jsonb_build_object('model', model, 'code', %(code)s::text, 'message', %(message)s::text)
+WHERE job_id = %(id)s AND state IN ('waiting', 'queued')
+"""
+
+_OUTCOMES = """
+SELECT completion.outcome::text
+FROM completion JOIN job ON job.id = completion.job_id
+WHERE job.id = %(id)s AND job.state IN ('queued', 'running')
+"""
+
+_CLOSE = """
+UPDATE job SET state = %(state)s, answer = %(answer)s, error = %(error)s, finished_at = now()
+WHERE id = %(id)s AND state IN ('queued', 'running')
+RETURNING id
+"""

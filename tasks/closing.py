@@ -1,0 +1,24 @@
+"""Giving a job its final state once all its models have ended; the first to do so wins."""
+
+from __future__ import annotations
+
+from core.events import Done, EventLog
+from core.jobs import JobStore
+from ensemble import merging
+
+
+class Closer:
+    def __init__(self, *, jobs: JobStore, events: EventLog) -> None:
+        self._jobs = jobs
+        self._events = events
+
+    def close_if_complete(self, job_id: str) -> bool:
+        """Merge what the models gave and close the job; False if one still works or the job was closed before."""
+        outcomes = self._jobs.outcomes(job_id)
+        if outcomes is None:
+            return False
+        verdict = merging.merge(task_type=self._jobs.get(job_id).route.task_type, outcomes=outcomes)
+        if not self._jobs.close(job_id, verdict):
+            return False
+        self._events.append(job_id, Done(status=verdict.state))
+        return True

@@ -1,0 +1,77 @@
+"""Publishing: tell the workers that the ledger has something for them.
+
+A message carries only ids and says nothing that the ledger does not say; one that is lost is published again by
+the reconciler, one too many finds nothing to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+from celery import Celery, Signature, chord
+from celery.exceptions import CeleryError
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from core.messages import ModelName
+from tasks.queues import NORMAL_PRIORITY, QueueName
+
+GENERATE = "mathcode.generate"
+MERGE = "mathcode.merge"
+CANCEL = "cancel_job"
+
+# After a failure publishing pauses this long, so that a dead broker costs one timeout and not one per request.
+PAUSE_S = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class Doorbell:
+    """The one place that puts messages on the queues. Never raises for a broker that is away."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._silent_until = 0.0
+
+    def announce(self, job_id: str, models: Sequence[ModelName]) -> bool:
+        """Announce completions that can begin, several as a chord that merges them; False if Redis is away."""
+        generations = [self._generate(job_id, model) for model in models]
+        message = generations[0] if len(generations) == 1 else chord(generations, self._merge(job_id))
+        return self._publish(message)
+
+    def announce_merge(self, job_id: str) -> bool:
+        return self._publish(self._merge(job_id))
+
+    def announce_cancel(self, job_id: str) -> None:
+        """Tell running workers at once; those that miss it see the flag at their next heartbeat."""
+        try:
+            self._app.control.broadcast(CANCEL, arguments={"job_id": job_id})
+        except (OperationalError, RedisError) as error:
+            logger.warning("cancelling job %s waits for the next heartbeat, Redis is away: %s", job_id, error)
+
+    def messages(self, queue: QueueName) -> int:
+        """How many messages stand in `queue`. Raises kombu's OperationalError if the broker is away."""
+        with self._app.connection_for_read() as connection, connection.channel() as channel:
+            return int(channel.queue_declare(queue.value, durable=True).message_count)
+
+    def _generate(self, job_id: str, model: ModelName) -> Signature:
+        return self._app.signature(GENERATE, args=(job_id, model.value), queue=model.value, **_OPTIONS)
+
+    def _merge(self, job_id: str) -> Signature:
+        return self._app.signature(MERGE, args=(job_id,), queue=QueueName.LIGHT.value, **_OPTIONS)
+
+    def _publish(self, message: Signature) -> bool:
+        if time.monotonic() < self._silent_until:
+            return False
+        try:
+            message.apply_async(retry=False)
+        except (OperationalError, RedisError, CeleryError) as error:
+            self._silent_until = time.monotonic() + PAUSE_S
+            logger.warning("not announced now, the reconciler will do it: %s", error)
+            return False
+        return True
+
+
+_OPTIONS = {"priority": NORMAL_PRIORITY, "immutable": True, "ignore_result": True}

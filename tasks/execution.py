@@ -1,0 +1,136 @@
+"""The story of one completion: claim it, generate it, record it, tell who waits for it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from enum import Enum, auto
+from threading import Event
+
+from core.errors import DatabaseUnavailable
+from core.events import Done, EventLog, Piece, Restarted
+from core.leases import Claim, LeaseStore, Refusal
+from core.messages import Failure, ModelName, Outcome, TaskType
+from core.work import Delta, Work
+from ensemble import merging, prompting
+from tasks.doorbell import Doorbell
+from tasks.ports import Engine
+from tasks.running import Held, Running, StopReason
+
+# Pieces are written at most this often, so that fast engines do not pay one round trip per token.
+PIECE_INTERVAL_S = 0.02
+# How long a finished text is kept in hand while the database is away.
+RECORD_RETRY_S = 0.25
+RECORD_TRIES = 240
+
+logger = logging.getLogger(__name__)
+
+
+class Disposition(Enum):
+    """What became of one message."""
+
+    FINISHED = auto()
+    DONE_BEFORE = auto()  # nothing to do any more
+    BUSY = auto()  # another process holds it, or will
+    HANDED_BACK = auto()  # this process is stopping; the message shall be delivered elsewhere
+
+
+class Executor:
+    """Generates completions with one engine; called from as many threads as the engine has slots."""
+
+    def __init__(
+        self, *, engine: Engine, leases: LeaseStore, events: EventLog, doorbell: Doorbell, running: Running
+    ) -> None:
+        self._engine = engine
+        self._leases = leases
+        self._events = events
+        self._doorbell = doorbell
+        self._running = running
+
+    def execute(self, job_id: str, model: ModelName, *, merge_follows: bool) -> Disposition:
+        """Do one completion; `merge_follows` says that the queue itself calls merge when all models are done."""
+        claim = self._leases.claim(job_id, model)
+        if isinstance(claim, Refusal):
+            return Disposition.BUSY if claim is Refusal.BUSY else Disposition.DONE_BEFORE
+        with self._running.hold(claim) as held:
+            outcome = self._generate(held)
+            if held.reason is StopReason.LOST or not self._engine.alive:
+                return Disposition.BUSY
+            if held.reason is StopReason.DRAINED and isinstance(outcome, Failure):
+                self._leases.release(claim)
+                return Disposition.HANDED_BACK
+            self._record(claim, outcome, merge_follows=merge_follows)
+        return Disposition.FINISHED
+
+    def _generate(self, held: Held) -> Outcome:
+        claim = held.claim
+        if claim.attempt > 1:
+            self._events.append(claim.job_id, Restarted(model=claim.model, attempt=claim.attempt))
+        pieces = _PieceWriter(self._events, claim)
+        for item in self._engine.generate(_work(claim, held.stop)):
+            if not isinstance(item, Delta):
+                pieces.flush()
+                return item
+            pieces.write(item.text)
+        raise RuntimeError(f"the engine of {claim.model} ended without an outcome")
+
+    def _record(self, claim: Claim, outcome: Outcome, *, merge_follows: bool) -> None:
+        """Write the outcome down, waiting out a database that is away for a while."""
+        for _ in range(RECORD_TRIES):
+            try:
+                if claim.task_type is TaskType.HYBRID:
+                    self._finish_branch(claim, outcome, merge_follows=merge_follows)
+                else:
+                    self._finish_job(claim, outcome)
+                return
+            except DatabaseUnavailable as error:
+                logger.warning("the answer to job %s is kept in hand: %s", claim.job_id, error)
+                time.sleep(RECORD_RETRY_S)
+        logger.error("the answer to job %s is given up, another worker will repeat it", claim.job_id)
+
+    def _finish_job(self, claim: Claim, outcome: Outcome) -> None:
+        verdict = merging.merge(task_type=claim.task_type, outcomes=[outcome])
+        if self._leases.finish_job(claim, outcome, verdict):
+            self._events.append(claim.job_id, Done(status=verdict.state))
+
+    def _finish_branch(self, claim: Claim, outcome: Outcome, *, merge_follows: bool) -> None:
+        finish = self._leases.finish(claim, outcome)
+        if finish is None:
+            return
+        if finish.released:
+            self._doorbell.announce(claim.job_id, finish.released)
+        elif finish.is_complete and not merge_follows:
+            self._doorbell.announce_merge(claim.job_id)
+
+
+class _PieceWriter:
+    """Collects pieces of text into events: the first at once, the rest at most every PIECE_INTERVAL_S."""
+
+    def __init__(self, events: EventLog, claim: Claim) -> None:
+        self._events = events
+        self._claim = claim
+        self._pending: list[str] = []
+        self._flushed_at = 0.0
+
+    def write(self, text: str) -> None:
+        self._pending.append(text)
+        if time.monotonic() - self._flushed_at >= PIECE_INTERVAL_S:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._pending:
+            text = "".join(self._pending)
+            self._events.append(self._claim.job_id, Piece(model=self._claim.model, text=text))
+            self._pending.clear()
+            self._flushed_at = time.monotonic()
+
+
+def _work(claim: Claim, stop: Event) -> Work:
+    messages = prompting.compose(
+        model=claim.model,
+        task_type=claim.task_type,
+        strategy=claim.request.strategy,
+        prompt=claim.request.prompt,
+        notes=claim.notes,
+    )
+    return Work(messages=messages, sampling=claim.request.sampling, deadline=claim.deadline, cancelled=stop)

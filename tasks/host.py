@@ -1,0 +1,42 @@
+"""What the process that runs tasks has built for them; bound once, by its composition root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.errors import ConfigurationError
+from tasks.closing import Closer
+from tasks.execution import Executor
+from tasks.reconciliation import Reconciler
+from tasks.running import Running
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """`executor` is None in a process without a model."""
+
+    running: Running
+    closer: Closer
+    reconciler: Reconciler
+    executor: Executor | None = None
+
+
+_bound: list[Host] = []
+
+
+def bind_host(host: Host) -> None:
+    """Make `host` the one that this process's tasks use."""
+    _bound[:] = [host]
+
+
+def current_host() -> Host:
+    if not _bound:
+        raise ConfigurationError("tasks run only in a process started as `celery -A tasks.celery_app worker`")
+    return _bound[0]
+
+
+def current_executor() -> Executor:
+    executor = current_host().executor
+    if executor is None:
+        raise ConfigurationError("this worker serves no model: start one with -Q mathstral or -Q codestral")
+    return executor

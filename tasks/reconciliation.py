@@ -1,0 +1,64 @@
+"""Keeping the promise of the ledger: whatever was lost on the way is found and set going again."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from kombu.exceptions import OperationalError
+
+from core.messages import ModelName
+from core.repairs import RepairStore
+from core.roster import Roster
+from tasks.closing import Closer
+from tasks.doorbell import Doorbell
+from tasks.queues import QueueName
+
+# A message younger than this may still be on its way.
+GRACE_S = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What one pass mended."""
+
+    taken_back: int
+    ended: int
+    merged: int
+    announced: int
+
+
+class Reconciler:
+    """One pass is safe at any time, also while another one runs."""
+
+    def __init__(self, *, repairs: RepairStore, closer: Closer, doorbell: Doorbell, roster: Roster) -> None:
+        self._repairs = repairs
+        self._closer = closer
+        self._doorbell = doorbell
+        self._roster = roster
+
+    def reconcile(self) -> Report:
+        taken_back = self._repairs.reap()
+        ended = self._repairs.end_unstarted()
+        freed = self._repairs.free_waiting()
+        merged = sum(self._closer.close_if_complete(job_id) for job_id in self._repairs.unmerged())
+        for branch in (*taken_back, *freed):
+            self._doorbell.announce(branch.job_id, (branch.model,))
+        announced = sum(self._announce_forgotten(model) for model in ModelName)
+        self._roster.forget_gone()
+        report = Report(taken_back=len(taken_back), ended=ended, merged=merged, announced=announced)
+        if report != Report(taken_back=0, ended=0, merged=0, announced=0):
+            logger.info("mended: %s", report)
+        return report
+
+    def _announce_forgotten(self, model: ModelName) -> int:
+        """Publish again for completions that wait while the queue holds too few messages for them."""
+        try:
+            messages = self._doorbell.messages(QueueName(model.value))
+        except OperationalError as error:
+            logger.warning("the queue of %s cannot be looked at: %s", model, error)
+            return 0
+        branches = self._repairs.unannounced(model, messages=messages, grace_s=GRACE_S)
+        return sum(self._doorbell.announce(branch.job_id, (branch.model,)) for branch in branches)

@@ -1,0 +1,57 @@
+"""The only door to the queue: route, check, write the ledger, ring."""
+
+from __future__ import annotations
+
+from core.jobs import Job, JobStore, NewJob
+from core.messages import GenerationRequest, ModelName, Strategy, TaskType
+from ensemble import prompting
+from ensemble.routing import Router
+from tasks.admission import Admission
+from tasks.closing import Closer
+from tasks.doorbell import Doorbell
+
+
+class Submitter:
+    """Accepts and cancels jobs, whichever door the request came through."""
+
+    def __init__(
+        self,
+        *,
+        jobs: JobStore,
+        router: Router,
+        admission: Admission,
+        doorbell: Doorbell,
+        closer: Closer,
+        deadline_s: float,
+    ) -> None:
+        self._jobs = jobs
+        self._router = router
+        self._admission = admission
+        self._doorbell = doorbell
+        self._closer = closer
+        self._deadline_s = deadline_s
+
+    def submit(self, request: GenerationRequest) -> Job:
+        """Accept a job: once this returns it will end, even if the broker is away now.
+
+        Raises InvalidRequest or DatabaseUnavailable; then nothing was stored.
+        """
+        route = self._router.route(request.prompt, request.force_task_type)
+        self._admission.check(request, route)
+        models = prompting.models_for(route.task_type)
+        is_sequential = route.task_type is TaskType.HYBRID and request.strategy is Strategy.SEQUENTIAL
+        waiting = frozenset(models[1:]) if is_sequential else frozenset[ModelName]()
+        deadline_s = request.deadline_s or self._deadline_s
+        job = self._jobs.insert(
+            NewJob(request=request, route=route, models=models, waiting=waiting, deadline_s=deadline_s)
+        )
+        self._doorbell.announce(job.id, [model for model in models if model not in waiting])
+        return job
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancel whatever the job's state; a final one stays as it is. Raises JobNotFound."""
+        self._jobs.request_cancel(job_id)
+        job = self._jobs.get(job_id)
+        if not job.state.is_final and not self._closer.close_if_complete(job.id):
+            self._doorbell.announce_cancel(job.id)
+        return self._jobs.get(job_id)
