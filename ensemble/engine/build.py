@@ -1,0 +1,69 @@
+"""From a model's name to its running engine: the one place that puts the parts together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from core.errors import CheckpointError
+from core.messages import ModelName
+from core.settings import Device, Settings
+from ensemble.engine.engine import ModelEngine
+from ensemble.engine.hub import download_checkpoint
+from ensemble.engine.loading import load_network, require_device
+from ensemble.engine.model_runner import Generation, ModelRunner
+from ensemble.engine.tiny import ensure_tiny_checkpoint
+from ensemble.engine.tokenizer import Tokenizer, load_tokenizer
+from ensemble.models import CONFIG_FILE, ModelSpec, describe_model, positions_of
+
+SMALL_PARAMETERS = 100_000_000
+
+
+def build_engine(model: ModelName, settings: Settings) -> ModelEngine[Generation]:
+    """Make or fetch the checkpoint of `model`, load it, and start its engine.
+
+    Raises:
+        ConfigurationError: installation or checkpoint cannot serve the model; the message says what to do.
+    """
+    require_device(model, settings.device, settings.weights)
+    spec = describe_model(model, settings)
+    directory = _checkpoint(spec, settings)
+    network = load_network(model, directory, device=settings.device, weights=settings.weights)
+    tokenizer = load_tokenizer(directory)
+    _require_same_vocabulary(network, tokenizer, directory)
+    if settings.device is Device.CPU and network.num_parameters() < SMALL_PARAMETERS:
+        torch.set_num_threads(1)  # its operations are too small to share
+    return ModelEngine(
+        spec=replace(
+            spec, context_tokens=min(spec.context_tokens, positions_of(directory) or spec.context_tokens)
+        ),
+        vocabulary=tokenizer,
+        runner=ModelRunner(network),
+        slots=settings.slots,
+        default_max_tokens=settings.default_max_tokens,
+    )
+
+
+def _checkpoint(spec: ModelSpec, settings: Settings) -> Path:
+    """The local directory of the checkpoint, made or downloaded first where needed."""
+    if spec.hub_id is not None:
+        return download_checkpoint(spec.hub_id, settings)
+    if spec.directory is None:
+        raise ValueError("a model needs a directory or a hub id")
+    if spec.is_tiny:
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        ensure_tiny_checkpoint(spec.model, spec.directory)
+    return spec.directory
+
+
+def _require_same_vocabulary(network: PreTrainedModel, tokenizer: Tokenizer, directory: Path) -> None:
+    size = network.config.vocab_size
+    if size != tokenizer.vocabulary_size:
+        raise CheckpointError(
+            directory / CONFIG_FILE,
+            f"says vocab_size {size}, but the tokenizer beside it has {tokenizer.vocabulary_size} tokens",
+        )

@@ -1,0 +1,88 @@
+"""Makes the tiny pair: real architectures, random weights from one fixed seed, for trying the system out."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+from transformers import Mamba2Config, Mamba2ForCausalLM, MistralConfig, MistralForCausalLM, PreTrainedModel
+
+from core.messages import ModelName
+from ensemble.engine.tokenizer import TOKENIZER_FILE, packaged_tokenizer_file
+from ensemble.models import TINY_CONTEXT_TOKENS
+
+SEED = 20_240_716
+VOCABULARY = 32_768
+HIDDEN = 64
+LAYERS = 2
+SPREAD = 0.3  # of the weights; wide enough that greedy text wanders instead of repeating one token
+
+
+def ensure_tiny_checkpoint(model: ModelName, directory: Path) -> None:
+    """Write the tiny checkpoint of `model` to `directory` unless something is there already.
+
+    It appears whole or not at all; of several processes doing this at once, one wins and the others use its work.
+    """
+    if directory.exists():
+        return
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    try:
+        _make(model).save_pretrained(draft)
+        shutil.copyfile(packaged_tokenizer_file(), draft / TOKENIZER_FILE)
+        _open_to_readers(draft)
+        draft.rename(directory)
+    except OSError:
+        if not directory.is_dir():  # otherwise another process won
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _open_to_readers(draft: Path) -> None:
+    """Undo the private modes of temporary directories and weight files: a worker may run as another user."""
+    draft.chmod(0o755)
+    for file in draft.iterdir():
+        file.chmod(0o644)
+
+
+def _make(model: ModelName) -> PreTrainedModel:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        return _mistral() if model is ModelName.MATHSTRAL else _mamba2()
+
+
+def _mistral() -> PreTrainedModel:
+    config = MistralConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=HIDDEN,
+        intermediate_size=2 * HIDDEN,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=HIDDEN // 4,
+        max_position_embeddings=TINY_CONTEXT_TOKENS,
+        sliding_window=None,
+        initializer_range=SPREAD,
+    )
+    return MistralForCausalLM(config)
+
+
+def _mamba2() -> PreTrainedModel:
+    config = Mamba2Config(
+        vocab_size=VOCABULARY,
+        hidden_size=HIDDEN,
+        expand=2,
+        num_heads=8,
+        head_dim=2 * HIDDEN // 8,
+        state_size=16,
+        n_groups=2,
+        num_hidden_layers=LAYERS,
+        chunk_size=32,
+        bos_token_id=1,
+        eos_token_id=2,
+        initializer_range=SPREAD,
+    )
+    return Mamba2ForCausalLM(config)

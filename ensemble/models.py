@@ -1,0 +1,142 @@
+"""Which checkpoint stands behind each model name, described without loading it.
+
+Knows no torch: the process that answers HTTP uses this to count tokens and to name versions.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import CheckpointError, ConfigurationError, PromptTooLong
+from core.messages import ModelName
+from core.settings import Profile, Settings
+
+CONFIG_FILE = "config.json"
+TINY_CONTEXT_TOKENS = 4096  # max_position_embeddings of the tiny Mistral
+HUB_CONTEXT_TOKENS = 32_768  # max_position_embeddings of Mathstral-7B-v0.1
+HUB_IDS = {
+    ModelName.MATHSTRAL: "mistralai/Mathstral-7B-v0.1",
+    ModelName.CODESTRAL: "mistralai/Mamba-Codestral-7B-v0.1",
+}
+ARCHITECTURES = {
+    ModelName.MATHSTRAL: "MistralForCausalLM",
+    ModelName.CODESTRAL: "Mamba2ForCausalLM",
+}
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """One model as it is to be served: exactly one of `directory` and `hub_id` is given.
+
+    `is_tiny` marks the pair with random weights that this project makes itself. `context_tokens` bounds prompt
+    plus answer.
+    """
+
+    model: ModelName
+    version: str
+    context_tokens: int
+    directory: Path | None = None
+    hub_id: str | None = None
+    is_tiny: bool = False
+
+    def answer_tokens(self, *, prompt_tokens: int, requested: int | None, default: int) -> int:
+        """How many tokens the answer may have.
+
+        An explicit wish that does not fit is refused, a default is cut to what the context leaves.
+
+        Raises:
+            PromptTooLong: with the token counts.
+        """
+        room = self.context_tokens - prompt_tokens
+        wanted = requested if requested is not None else max(1, min(default, room))
+        if wanted > room:
+            raise PromptTooLong(
+                model=self.model.value,
+                prompt_tokens=prompt_tokens,
+                max_tokens=wanted,
+                context_tokens=self.context_tokens,
+            )
+        return wanted
+
+
+def describe_model(model: ModelName, settings: Settings) -> ModelSpec:
+    """Say where the checkpoint of `model` lives; reads at most its config.json.
+
+    Raises:
+        CheckpointError: a local config.json is not readable JSON.
+        ConfigurationError: the operator's value is neither a directory nor a hub id.
+    """
+    checkpoint = settings.checkpoint(model)
+    if checkpoint is not None:
+        return _describe_own(model, checkpoint, settings.context_tokens_limit)
+    if settings.profile is Profile.TINY:
+        return _describe_tiny(model, settings)
+    return _describe_hub(model, HUB_IDS[model], settings.context_tokens_limit)
+
+
+def _describe_own(model: ModelName, checkpoint: str, limit: int) -> ModelSpec:
+    directory = Path(checkpoint).expanduser()
+    if directory.is_dir() or _looks_like_path(checkpoint):
+        return ModelSpec(
+            model=model,
+            version=directory.absolute().name,
+            directory=directory.absolute(),
+            context_tokens=min(limit, positions_of(directory) or limit),
+        )
+    if _HUB_ID.fullmatch(checkpoint):
+        return _describe_hub(model, checkpoint, limit)
+    raise ConfigurationError(
+        f"{checkpoint!r} is neither a directory nor a hub id `owner/name`: correct MATHCODE_{model.value.upper()}"
+    )
+
+
+def _describe_tiny(model: ModelName, settings: Settings) -> ModelSpec:
+    limit = settings.context_tokens_limit
+    return ModelSpec(
+        model=model,
+        version=f"{model.value}-tiny-random",
+        directory=settings.data_dir / "models" / "tiny" / model.value,
+        context_tokens=min(limit, TINY_CONTEXT_TOKENS) if model is ModelName.MATHSTRAL else limit,
+        is_tiny=True,
+    )
+
+
+def _describe_hub(model: ModelName, hub_id: str, limit: int) -> ModelSpec:
+    own = HUB_CONTEXT_TOKENS if model is ModelName.MATHSTRAL else limit
+    return ModelSpec(model=model, version=hub_id.rpartition("/")[2], hub_id=hub_id, context_tokens=min(limit, own))
+
+
+def _looks_like_path(checkpoint: str) -> bool:
+    return checkpoint.startswith(("/", ".", "~")) or checkpoint.count("/") > 1
+
+
+def positions_of(directory: Path) -> int | None:
+    """The checkpoint's own context limit in tokens, or None where it has none (Mamba2) or no config.json.
+
+    Raises:
+        CheckpointError: config.json is there but cannot be read as a JSON object.
+    """
+    path = directory / CONFIG_FILE
+    if not path.is_file():
+        return None
+    positions = read_json(path).get("max_position_embeddings")
+    return positions if isinstance(positions, int) else None
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """Parse a JSON object of a checkpoint.
+
+    Raises:
+        CheckpointError: the file cannot be read or holds something else.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(path, f"cannot be read as JSON ({error}): restore the file") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(path, "does not hold a JSON object: restore the file")
+    return value
