@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
@@ -14,6 +15,7 @@ PACKAGES = ("api", "cli", "core", "ensemble", "stack", "tasks", "training", "wor
 MOST_LINES = 300
 JUNK_DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
 SETTINGS = Path("core/settings.py")
+ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
 
 
 def our_modules() -> list[Path]:
@@ -62,19 +64,24 @@ def test_the_scan_sees_every_way_to_the_environment(source: str) -> None:
 
 
 def environment_reads(tree: ast.AST) -> list[int]:
-    """Line numbers where `tree` reaches for the process environment."""
-    names = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
-    lines = []
-    for node in ast.walk(tree):
-        is_attribute = isinstance(node, ast.Attribute) and node.attr in names
-        is_import = (
-            isinstance(node, ast.ImportFrom)
-            and node.module == "os"
-            and any(alias.name in names for alias in node.names)
-        )
-        if isinstance(node, ast.Attribute | ast.ImportFrom) and (is_attribute or is_import):
-            lines.append(node.lineno)
-    return lines
+    """Line numbers where `tree` reaches for the environment through `os`, whatever it calls that."""
+    nodes = list(ast.walk(tree))
+    aliases = {
+        alias.asname or alias.name
+        for node in nodes
+        if isinstance(node, ast.Import)
+        for alias in node.names
+        if alias.name == "os"
+    }
+    return [node.lineno for node in nodes if _is_read(node, aliases)]
+
+
+def _is_read(node: ast.AST, aliases: set[str]) -> TypeGuard[ast.Attribute | ast.ImportFrom]:
+    if isinstance(node, ast.Attribute):
+        return node.attr in ENVIRONMENT and isinstance(node.value, ast.Name) and node.value.id in aliases
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "os" and any(alias.name in ENVIRONMENT for alias in node.names)
+    return False
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
