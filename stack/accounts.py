@@ -35,7 +35,7 @@ class Account:
         if closed is not None:
             raise ConfigurationError(
                 f"root's PostgreSQL and Redis run as user {self.name!r}, who cannot enter {directory} because "
-                f"{closed} is closed to others: choose another MATHCODE_DATA_DIR (the default is /var/lib/mathcode)"
+                f"{closed} is closed to others: choose another MATHCODE_DATA_DIR (default: /var/lib/mathcode)"
             )
 
     def _missing_step(self, directory: Path) -> Path | None:

@@ -36,13 +36,14 @@ class Command:
 class Child:
     """A process that runs `command`; may be started again after it ended.
 
-    On Linux it receives its first stop signal when the *thread* that started it ends, however that happens: start
+    On Linux it receives its first stop signal when the *thread* that started it ends, however that happens: launch
     it from a thread that lives as long as it shall.
     """
 
     def __init__(self, command: Command) -> None:
         self.command = command
         self._process: subprocess.Popen[bytes] | None = None
+        self._was_asked = False
 
     @property
     def name(self) -> str:
@@ -52,8 +53,10 @@ class Child:
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
-    def start(self) -> None:
+    def launch(self) -> None:
+        """Start the process; return at once. OSError where the program cannot be executed."""
         command = self.command
+        self._was_asked = False
         _rotate(command.log)
         account = command.account.popen_options() if command.account else {}
         with command.log.open("ab") as log:
@@ -87,14 +90,24 @@ class Child:
             self._process.send_signal(number)
 
     def ask_to_stop(self) -> None:
-        self.signal(self.command.stop_steps[0][0])
+        """Send the first stop signal, once: for some programs a second one means something else."""
+        if not self._was_asked:
+            self.signal(self.command.stop_steps[0][0])
+        self._was_asked = True
+
+    def hasten(self) -> None:
+        """Make an asked process end now: by its last stop signal if it has several, else by SIGKILL."""
+        steps = self.command.stop_steps
+        self.signal(steps[-1][0] if len(steps) > 1 else signal.SIGKILL)
 
     def stop(self) -> None:
         """End the process and whatever it left in its group; idempotent."""
         if self._process is None:
             return
-        for number, seconds in self.command.stop_steps:
-            self.signal(number)
+        self.ask_to_stop()
+        for position, (number, seconds) in enumerate(self.command.stop_steps):
+            if position > 0:
+                self.signal(number)
             if self.wait(seconds) is not None:
                 break
         self.kill()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -16,13 +18,17 @@ def end_leftovers(directory: Path) -> int:
     backends of a PostgreSQL whose first process was killed.
     """
     found = [process for process in psutil.process_iter() if _works_in(process, directory)]
-    for process in found:
-        _ignore_gone(process.terminate)
-    _, alive = psutil.wait_procs(found, timeout=5)
-    for process in alive:
-        _ignore_gone(process.kill)
-    psutil.wait_procs(alive, timeout=5)
+    end_processes(found)
     return len(found)
+
+
+def end_processes(found: list[psutil.Process]) -> None:
+    """End processes that are not our children: SIGTERM, then SIGKILL."""
+    for number, seconds in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+        for process in found:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        _, found = psutil.wait_procs(found, timeout=seconds)
 
 
 def _works_in(process: psutil.Process, directory: Path) -> bool:
@@ -30,11 +36,3 @@ def _works_in(process: psutil.Process, directory: Path) -> bool:
         return process.name() in PROGRAMS and Path(process.cwd()) == directory.resolve()
     except psutil.Error:
         return False
-
-
-def _ignore_gone(action: object) -> None:
-    try:
-        if callable(action):
-            action()
-    except psutil.NoSuchProcess:
-        return

@@ -30,10 +30,13 @@ class Server(Child, ABC):
     def finish(self) -> None:
         """What is done once per start on the answering server."""
 
+    def launch(self) -> None:
+        self.prepare()
+        super().launch()
+
     def start(self) -> None:
         """Return when the server answers; ConfigurationError names the log where it does not."""
-        self.prepare()
-        super().start()
+        self.launch()
         try:
             self._await_answer()
             self.finish()

@@ -1,0 +1,57 @@
+"""`mathcode up`: the whole stack in the foreground."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text
+
+from stack.layout import Layout
+from stack.state import ProcessPhase, StackState
+from stack.up import run_stack
+
+
+@click.command()
+@click.option("--verbose", is_flag=True, help="Show every line the processes log, not only errors.")
+@click.option("--json", "as_json", is_flag=True, help="When ready, print one JSON object instead of the summary.")
+def up(verbose: bool, as_json: bool) -> None:
+    """Start everything and keep it running until Ctrl-C or `mathcode down`."""
+    progress = Console(stderr=True, highlight=False)
+
+    def say(name: str, text: str) -> None:
+        progress.print(Text.assemble((f"{name:>16} ", "cyan"), text), soft_wrap=True)
+
+    def announce(state: StackState) -> None:
+        if as_json:
+            click.echo(state.model_dump_json())
+        else:
+            Console(highlight=False).print(_summary(state))
+        sys.stdout.flush()
+
+    say("stack", "starting; Ctrl-C stops it")
+    run_stack(say=say, announce=announce, shows_every_line=verbose)
+    say("stack", "stopped")
+
+
+def _summary(state: StackState) -> Panel:
+    layout = Layout(Path(state.data_dir))
+    body = '{"prompt": "Solve the equation: 2x^2 + 5x - 3 = 0", "max_tokens": 64}'
+    curl = f"curl {state.api_url}/v1/jobs -H 'Content-Type: application/json' -d {shlex.quote(body)}"
+    lines = [
+        f"API        {state.api_url}",
+        f"Flower     {state.flower_url}",
+        f"           user mathcode, password: MATHCODE_FLOWER_PASSWORD in {layout.services_file}",
+        f"profile    {state.profile}",
+        f"data       {state.data_dir}",
+        *(f"NOT RUNNING {p.name}: {p.reason}" for p in state.processes if p.phase is ProcessPhase.REFUSED),
+        "",
+        "try        mathcode ask 'Implement a binary search tree in Python' --stream",
+        f"           {curl}",
+    ]
+    seconds = (state.ready or state.started) - state.started
+    return Panel(Text("\n".join(lines)), title=f"mathcode is ready after {seconds:.1f} s", title_align="left")
