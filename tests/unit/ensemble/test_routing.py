@@ -83,12 +83,11 @@ def test_a_draw_between_shared_words_goes_to_the_default() -> None:
 
 
 @pytest.mark.parametrize(
-    "prompt", ["terrorism", "presumably", "a preclassical sorting hat of lasting value", "digits"]
+    "prompt", ["terrorism", "presumably", "preclassical", "digits", "Erzählcodes", "naïvesum"]
 )
 def test_keywords_inside_other_words_do_not_count(prompt: str) -> None:
     router = Router(code_keywords=("error", "class", "git"), math_keywords=("sum",))
-    assert router.route(prompt).confidence < 0.2 or "class" not in " ".join(router.route(prompt).reasons)
-    assert "no keyword" in router.route("terrorism").reasons[-1]
+    assert router.route(prompt).reasons == ("no keyword: math",)
 
 
 @pytest.mark.parametrize("prompt", ["用Python实现二分查找", "请用python", "C++で書いて", "Напиши на Python"])
