@@ -34,7 +34,7 @@ def demo_prompts(file: Path | None) -> list[str]:
 
 
 def choose(rows: list[LabelledPrompt], count: int) -> list[LabelledPrompt]:
-    """`count` rows, the labels in turn, spread evenly over each label's rows; the same rows give the same choice."""
+    """`count` rows: labels in turn, spread evenly over each label; the same rows give the same choice."""
     by_label: dict[str, list[LabelledPrompt]] = defaultdict(list)
     for row in rows:
         by_label[row.label].append(row)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.panel import Panel
 from rich.text import Text
 
 from stack.layout import Layout
@@ -30,7 +29,7 @@ def up(verbose: bool, as_json: bool) -> None:
         if as_json:
             click.echo(state.model_dump_json())
         else:
-            Console(highlight=False).print(_summary(state))
+            Console(highlight=False, markup=False).print(_summary(state), soft_wrap=True)
         sys.stdout.flush()
 
     say("stack", "starting; Ctrl-C stops it")
@@ -38,20 +37,23 @@ def up(verbose: bool, as_json: bool) -> None:
     say("stack", "stopped")
 
 
-def _summary(state: StackState) -> Panel:
-    layout = Layout(Path(state.data_dir))
+def _summary(state: StackState) -> str:
+    """Lines that stay whole when copied."""
     body = '{"prompt": "Solve the equation: 2x^2 + 5x - 3 = 0", "max_tokens": 64}'
-    curl = f"curl {state.api_url}/v1/jobs -H 'Content-Type: application/json' -d {shlex.quote(body)}"
+    refused = [process for process in state.processes if process.phase is ProcessPhase.REFUSED]
     lines = [
-        f"API        {state.api_url}",
-        f"Flower     {state.flower_url}",
-        f"           user mathcode, password: MATHCODE_FLOWER_PASSWORD in {layout.services_file}",
-        f"profile    {state.profile}",
-        f"data       {state.data_dir}",
-        *(f"NOT RUNNING {p.name}: {p.reason}" for p in state.processes if p.phase is ProcessPhase.REFUSED),
         "",
-        "try        mathcode ask 'Implement a binary search tree in Python' --stream",
-        f"           {curl}",
+        f"mathcode is ready after {(state.ready or state.started) - state.started:.1f} s",
+        "",
+        f"  API       {state.api_url}",
+        f"  Flower    {state.flower_url}",
+        f"            user mathcode, MATHCODE_FLOWER_PASSWORD is in {Layout(Path(state.data_dir)).services_file}",
+        f"  profile   {state.profile}",
+        f"  data      {state.data_dir}",
+        *(f"  MISSING   {process.name}: {process.reason}" for process in refused),
+        "",
+        "  mathcode ask 'Implement a binary search tree in Python' --stream",
+        f"  curl {state.api_url}/v1/jobs -H 'Content-Type: application/json' -d {shlex.quote(body)}",
+        "",
     ]
-    seconds = (state.ready or state.started) - state.started
-    return Panel(Text("\n".join(lines)), title=f"mathcode is ready after {seconds:.1f} s", title_align="left")
+    return "\n".join(lines)

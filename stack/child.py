@@ -22,7 +22,10 @@ StopSteps = tuple[tuple[signal.Signals, float], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to run. `stop_steps` are signals, each with the seconds it is given; SIGKILL comes after the last."""
+    """What to run. `stop_steps` are signals, each with the seconds it is given; SIGKILL comes after the last.
+
+    `orphan_signal` is what the process gets when the supervisor dies without stopping it.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -31,12 +34,13 @@ class Command:
     environment: Mapping[str, str]
     account: Account | None = None
     stop_steps: StopSteps = ((signal.SIGTERM, 10.0),)
+    orphan_signal: signal.Signals = signal.SIGKILL
 
 
 class Child:
     """A process that runs `command`; may be started again after it ended.
 
-    On Linux it receives its first stop signal when the *thread* that started it ends, however that happens: launch
+    On Linux it receives its orphan signal when the *thread* that started it ends, however that happens: launch
     it from a thread that lives as long as it shall.
     """
 
@@ -68,7 +72,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_bind_to_parent(command.stop_steps[0][0]),  # noqa: PLW1509  the supervisor has no threads
+                preexec_fn=_bind_to_parent(command.orphan_signal),  # noqa: PLW1509  the supervisor has no threads
                 **account,
             )
 

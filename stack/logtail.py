@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_ALARMING = re.compile(r"\b(ERROR|CRITICAL|FATAL|PANIC)\b|^Traceback|^[\w.]+(Error|Exception): ")
+# A server's FATAL ends a connection and its ERROR a statement: the process that suffered says so itself.
+_ALARMING = re.compile(r"\b(ERROR|CRITICAL) |\bPANIC:|^Traceback|^[\w.]+(Error|Exception): ")
+_PREFIX = re.compile(r"^[\d:., TZ+-]+ (DEBUG|INFO|WARNING|ERROR|CRITICAL) [\w.]+: ")
 
 
 class LogTail:
@@ -30,6 +32,11 @@ class LogTail:
         self._offset += len(text)
         *lines, self._rest = (self._rest + text).split(b"\n")
         return [line.decode(errors="replace").rstrip() for line in lines]
+
+
+def without_prefix(line: str) -> str:
+    """A log line's message, without time, level and logger."""
+    return _PREFIX.sub("", line)
 
 
 def is_alarming(line: str) -> bool:

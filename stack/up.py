@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, DatabaseUnavailable
 from core.settings import Settings, child_environment, read_settings
 from stack.child import Child
 from stack.layout import Layout
+from stack.ledger import prepare_ledger
 from stack.lock import hold_lock
 from stack.processes import app_commands
 from stack.readiness import api_url, ask_status, flower_url, missing_parts
@@ -55,6 +56,7 @@ class Stack:
         with ExitStack() as cleanup:
             servers, urls = self._start_servers(cleanup)
             cleanup.callback(withdraw, self._layout)
+            self._prepare_ledger(urls.database_url)
             password = flower_password(self._settings, self._layout)
             variables = service_variables(self._settings, urls, password)
             publish(self._layout, variables)
@@ -98,6 +100,12 @@ class Stack:
             redis_url=redis.get_secret_value() if redis else broker.url,
         )
 
+    def _prepare_ledger(self, database_url: str) -> None:
+        try:
+            prepare_ledger(database_url)
+        except DatabaseUnavailable as error:  # the operator's own: every process copes with its absence
+            self._say("stack", str(error))
+
     def _look_for_readiness(self) -> None:
         if self._ready is not None:
             return
@@ -134,7 +142,7 @@ def _require_free(host: str, port: int, variable: str) -> None:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
         raise ConfigurationError(
-            f"port {port} on {host} cannot be used ({error.strerror}): set {variable} to a free one"
+            f"port {port} on {host} cannot be used ({os.strerror(error.errno or 0)}): set {variable} to a free one"
         ) from error
 
 

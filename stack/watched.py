@@ -9,6 +9,7 @@ import time
 from core.errors import MathcodeError
 from stack.backoff import Backoff
 from stack.child import Child, tail
+from stack.logtail import without_prefix
 from stack.state import ProcessPhase, ProcessState, created
 
 
@@ -66,12 +67,12 @@ class Watched:
 
     def _bury(self, status: int) -> str:
         self.child.kill()  # what it left in its group
-        last_words = tail(self.child.command.log)
+        last_words = without_prefix(tail(self.child.command.log, lines=1))
         if status == os.EX_CONFIG:
-            self._enter(ProcessPhase.REFUSED, tail(self.child.command.log, lines=1))
+            self._enter(ProcessPhase.REFUSED, last_words)
             return f"does not run and is not started again until this is mended: {last_words}"
         self._backoff = self._backoff.after_death(lived_s=time.monotonic() - self._launched)
-        return self._pause(f"{_in_words(status)}; its last words: {last_words or 'none'}")
+        return self._pause(_in_words(status, last_words))
 
     def _await_next(self, reason: str) -> str:
         self._backoff = self._backoff.after_death(lived_s=0.0)
@@ -88,7 +89,7 @@ class Watched:
         self._reason = reason
 
 
-def _in_words(status: int) -> str:
-    if status >= 0:
-        return f"ended with exit status {status}"
-    return f"was ended by {signal.Signals(-status).name}"
+def _in_words(status: int, last_words: str) -> str:
+    if status < 0:
+        return f"was ended by {signal.Signals(-status).name}"
+    return f"ended with exit status {status}" + (f", saying: {last_words}" if status > 0 and last_words else "")

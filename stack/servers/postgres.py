@@ -68,6 +68,7 @@ class PostgresServer(Server):
             environment=environment,
             account=account,
             stop_steps=((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0)),  # fast, then immediate shutdown
+            orphan_signal=signal.SIGINT,
         )
         host = quote(str(self._socket_dir))
         super().__init__(command, url=f"postgresql://mathcode:{self._password}@/mathcode?host={host}")

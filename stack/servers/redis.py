@@ -49,7 +49,7 @@ class RedisServer(Server):
             cwd=layout.redis,
             environment=environment,
             account=account,
-            stop_steps=((signal.SIGTERM, 10.0),),
+            orphan_signal=signal.SIGTERM,
         )
         super().__init__(command, url=f"redis://:{self._password}@127.0.0.1:{self._port}/0")
 
