@@ -8,16 +8,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from cli.client import ApiClient
 from cli.demo_prompts import demo_prompts
 from cli.demo_stack import own_stack
+from cli.demo_table import print_table
 from cli.views import JobView
 
 MAX_TOKENS = 48
-HEAD_CHARACTERS = 44
-ANSWER_CHARACTERS = 40
 
 
 @click.command()
@@ -64,52 +62,11 @@ def _answer(client: ApiClient, texts: list[str], progress: Progress) -> list[Job
 
 
 def _print(texts: list[str], jobs: list[JobView], *, as_json: bool) -> None:
-    if as_json:
-        for job in jobs:
-            click.echo(job.to_json())
+    if not as_json:
+        print_table(texts, jobs)
         return
-    table = Table(
-        "prompt", "route", "models", "tokens", "seconds", "answer", title="mathcode demo", show_lines=False
-    )
-    for text, job in zip(texts, jobs, strict=True):
-        table.add_row(*_cells(text, job))
-    console = Console(highlight=False, markup=False)
-    console.print(table)
-    tokens = sum(
-        completion.completion_tokens for job in jobs if job.answer for completion in job.answer.completions
-    )
-    answered = sum(job.is_success for job in jobs)
-    console.print(f"{answered} of {len(jobs)} jobs succeeded, {tokens} tokens generated")
-
-
-def _cells(text: str, job: JobView) -> tuple[str, ...]:
-    route = f"{job.route.task_type} {job.route.confidence:.2f}" if job.route else "-"
-    if job.answer is None:
-        reason = job.error.message if job.error else ""
-        return (
-            _head(text, HEAD_CHARACTERS),
-            route,
-            "-",
-            "-",
-            "-",
-            f"{job.status}: {_head(reason, ANSWER_CHARACTERS)}",
-        )
-    completions = job.answer.completions
-    mark = " (degraded)" if job.answer.degraded else ""
-    return (
-        _head(text, HEAD_CHARACTERS),
-        route,
-        " + ".join(completion.model for completion in completions) + mark,
-        str(sum(completion.completion_tokens for completion in completions)),
-        f"{max((completion.seconds for completion in completions), default=0.0):.2f}",
-        _head(job.answer.response, ANSWER_CHARACTERS),
-    )
-
-
-def _head(text: str, characters: int) -> str:
-    """The beginning of `text` on one line, with nothing a terminal could take for a command."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= characters else line[: characters - 1] + "…"
+    for job in jobs:
+        click.echo(job.to_json())
 
 
 def _progress() -> Progress:

@@ -14,11 +14,14 @@ from stack.layout import Layout
 from stack.state import ProcessPhase, StackState
 from stack.up import run_stack
 
+INTERRUPTED = 130
+
 
 @click.command()
 @click.option("--verbose", is_flag=True, help="Show every line the processes log, not only errors.")
 @click.option("--json", "as_json", is_flag=True, help="When ready, print one JSON object instead of the summary.")
-def up(verbose: bool, as_json: bool) -> None:
+@click.pass_context
+def up(ctx: click.Context, /, verbose: bool, as_json: bool) -> None:
     """Start everything and keep it running until Ctrl-C or `mathcode down`."""
     progress = Console(stderr=True, highlight=False)
 
@@ -33,8 +36,12 @@ def up(verbose: bool, as_json: bool) -> None:
         sys.stdout.flush()
 
     say("stack", "starting; Ctrl-C stops it")
-    run_stack(say=say, announce=announce, shows_every_line=verbose)
-    say("stack", "stopped")
+    try:
+        run_stack(say=say, announce=announce, shows_every_line=verbose)
+    except KeyboardInterrupt:  # before the supervisor took the signals over
+        ctx.exit(INTERRUPTED)
+    finally:
+        say("stack", "stopped")
 
 
 def _summary(state: StackState) -> str:
