@@ -55,7 +55,8 @@ class PostgresServer(Server):
         self._admin_password = keep_secret(layout.secrets / "postgres-admin-password")
         make_directory(layout.postgres, mode=0o700, owner=account)
         self._socket_dir = _socket_directory(layout, account)
-        options = {**_SETTINGS, "unix_socket_directories": f'"{self._socket_dir}"'}
+        quoted = str(self._socket_dir).replace('"', '""')
+        options = {**_SETTINGS, "unix_socket_directories": f'"{quoted}"'}
         command = Command(
             name="postgres",
             argv=(
@@ -144,9 +145,12 @@ class PostgresServer(Server):
 
 
 def _socket_directory(layout: Layout, account: Account | None) -> Path:
-    """`run/postgres`, or a private temporary directory where that path is too long for a socket."""
+    """`run/postgres`, or a private temporary directory where that path is too long for a socket.
+
+    The same where it has a comma, by which clients separate several hosts.
+    """
     usual = layout.run / "postgres"
-    if len(str(usual / _SOCKET_NAME).encode()) <= SOCKET_PATH_LIMIT_BYTES:
+    if len(str(usual / _SOCKET_NAME).encode()) <= SOCKET_PATH_LIMIT_BYTES and "," not in str(usual):
         make_directory(usual, mode=0o700, owner=account)
         return usual
     temporary = Path(tempfile.mkdtemp(prefix="mathcode-"))
