@@ -1,6 +1,6 @@
 """Celery's configuration. Read lazily by `tasks.celery_app`, with this process's settings."""
 
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from core.settings import load_settings
 from tasks.queues import NORMAL_PRIORITY, QueueName
@@ -9,13 +9,14 @@ _settings = load_settings()
 _redis_timeouts = {"socket_connect_timeout": 1.0, "socket_timeout": 5.0, "socket_keepalive": True}
 
 broker_url = _settings.require_redis_url()
-broker_transport_options = {**_redis_timeouts, "retry_on_timeout": True}
+# A publisher does not wait for a broker that is away (the reconciler publishes later); consumers reconnect for ever.
+broker_transport_options = {**_redis_timeouts, "max_retries": 0}
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 broker_pool_limit = _settings.api_threads
 
 # Only the chord's plumbing: the truth about a job is its row in Postgres.
-result_backend = broker_url
+result_backend = f"tasks.chord_backend:ChordBackend+{broker_url}"
 result_expires = 3600
 result_chord_expires = 86_400
 redis_socket_connect_timeout = 1.0
@@ -27,7 +28,7 @@ accept_content = ["json"]
 task_serializer = "json"
 result_serializer = "json"
 
-task_queues = [Queue(name.value) for name in QueueName]
+task_queues = [Queue(name.value, Exchange(name.value), routing_key=name.value) for name in QueueName]
 task_default_queue = QueueName.LIGHT.value
 task_default_priority = NORMAL_PRIORITY
 task_create_missing_queues = False
@@ -38,9 +39,6 @@ worker_concurrency = _settings.slots
 worker_prefetch_multiplier = 1
 task_acks_late = True
 worker_cancel_long_running_tasks_on_connection_loss = False  # with a Redis backend it loses jobs
-worker_hijack_root_logger = True
-worker_log_format = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-worker_task_log_format = worker_log_format
 worker_redirect_stdouts = False
 
 imports = ("tasks.generate", "tasks.merge", "tasks.housekeeping", "worker.bootstrap")

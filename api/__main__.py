@@ -13,6 +13,7 @@ from waitress.server import create_server
 from api.app import create_app
 from api.services import Services
 from core.errors import ConfigurationError, DatabaseUnavailable
+from core.logs import configure_logging
 from core.settings import Settings, load_settings
 
 EX_CONFIG = 78
@@ -26,7 +27,7 @@ logger = logging.getLogger("api")
 def main() -> int:
     try:
         settings = load_settings()
-        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        configure_logging(settings.log_level)
         serve(settings)
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")

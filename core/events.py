@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from core.errors import BrokerUnavailable
 from core.messages import JobState, ModelName
@@ -63,7 +65,13 @@ class EventLog:
     @classmethod
     def connect(cls, url: str) -> EventLog:
         """Connections are made when first needed; `url` is a redis:// or rediss:// one."""
-        redis = Redis.from_url(url, protocol=2, socket_connect_timeout=1.0, socket_timeout=SOCKET_TIMEOUT_S)
+        redis = Redis.from_url(
+            url,
+            protocol=2,
+            socket_connect_timeout=1.0,
+            socket_timeout=SOCKET_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 1),  # once: for a pooled connection that a restarted server has closed
+        )
         return cls(redis)
 
     def append(self, job_id: str, *events: Piece | Restarted | Done) -> None:

@@ -26,6 +26,7 @@ class Profile(StrEnum):
 
     TINY = "tiny"  # real architectures, random weights: nonsense text, for trying the system out
     FULL = "full"  # the two 7B models of Mistral AI
+    SCRIPTED = "scripted"  # no model: echoes of the prompt, for measuring and testing everything around models
 
 
 class Weights(StrEnum):
@@ -93,7 +94,11 @@ class Settings(BaseSettings):
     )
 
     # Models
-    profile: Profile = env("MATHCODE_PROFILE", Profile.TINY, "`tiny` (random weights) or `full` (the 7B models).")
+    profile: Profile = env(
+        "MATHCODE_PROFILE",
+        Profile.TINY,
+        "`tiny` (random weights), `full` (the 7B models) or `scripted` (no model, for tests).",
+    )
     mathstral: str | None = env(
         "MATHCODE_MATHSTRAL", None, "Local directory or hub id of the mathematics model. Default: by profile."
     )
@@ -108,6 +113,9 @@ class Settings(BaseSettings):
         "MATHCODE_WEIGHTS", None, "`fp32`, `bf16` or `nf4`. Default: `fp32` on the CPU, `nf4` on CUDA."
     )
     slots: int = env("MATHCODE_SLOTS", 8, "Requests one model worker answers at the same time.", ge=1, le=1024)
+    scripted_delay_s: float = env(
+        "MATHCODE_SCRIPTED_DELAY_S", 0.0, "Seconds per token of profile `scripted`.", ge=0, le=60
+    )
     context_tokens_limit: int = env(
         "MATHCODE_CONTEXT_TOKENS",
         32_768,

@@ -30,7 +30,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
-    """One model as it is to be served: exactly one of `directory` and `hub_id` is given.
+    """One model as it is to be served: `directory` or `hub_id` says where; a scripted one has neither.
 
     `is_tiny` marks the pair with random weights that this project makes itself. `context_tokens` bounds prompt
     plus answer.
@@ -75,6 +75,9 @@ def describe_model(model: ModelName, settings: Settings) -> ModelSpec:
         return _describe_own(model, checkpoint, settings.context_tokens_limit)
     if settings.profile is Profile.TINY:
         return _describe_tiny(model, settings)
+    if settings.profile is Profile.SCRIPTED:
+        context_tokens = min(settings.context_tokens_limit, TINY_CONTEXT_TOKENS)
+        return ModelSpec(model=model, version=f"{model.value}-scripted", context_tokens=context_tokens)
     return _describe_hub(model, HUB_IDS[model], settings.context_tokens_limit)
 
 

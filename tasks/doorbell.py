@@ -15,6 +15,7 @@ from celery.exceptions import CeleryError
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from core.errors import BrokerUnavailable
 from core.messages import ModelName
 from tasks.queues import NORMAL_PRIORITY, QueueName
 
@@ -52,9 +53,12 @@ class Doorbell:
             logger.warning("cancelling job %s waits for the next heartbeat, Redis is away: %s", job_id, error)
 
     def messages(self, queue: QueueName) -> int:
-        """How many messages stand in `queue`. Raises kombu's OperationalError if the broker is away."""
-        with self._app.connection_for_read() as connection, connection.channel() as channel:
-            return int(channel.queue_declare(queue.value, durable=True).message_count)
+        """How many messages stand in `queue`. Raises BrokerUnavailable."""
+        try:
+            with self._app.connection_for_read() as connection, connection.channel() as channel:
+                return int(channel.queue_declare(queue.value, durable=True).message_count)
+        except (OperationalError, RedisError) as error:
+            raise BrokerUnavailable(f"Redis does not answer ({error}): try again later") from error
 
     def _generate(self, job_id: str, model: ModelName) -> Signature:
         return self._app.signature(GENERATE, args=(job_id, model.value), queue=model.value, **_OPTIONS)

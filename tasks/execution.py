@@ -70,6 +70,7 @@ class Executor:
         for item in self._engine.generate(_work(claim, held.stop)):
             if not isinstance(item, Delta):
                 pieces.flush()
+                logger.info("job %s %s attempt %d: %s", claim.job_id, claim.model, claim.attempt, _summary(item))
                 return item
             pieces.write(item.text)
         raise RuntimeError(f"the engine of {claim.model} ended without an outcome")
@@ -134,3 +135,10 @@ def _work(claim: Claim, stop: Event) -> Work:
         notes=claim.notes,
     )
     return Work(messages=messages, sampling=claim.request.sampling, deadline=claim.deadline, cancelled=stop)
+
+
+def _summary(outcome: Outcome) -> str:
+    """What may stand in a log: never text."""
+    if isinstance(outcome, Failure):
+        return f"failed ({outcome.code})"
+    return f"{outcome.completion_tokens} tokens in {outcome.seconds:.3f} s"

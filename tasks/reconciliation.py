@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from kombu.exceptions import OperationalError
-
+from core.errors import BrokerUnavailable
 from core.messages import ModelName
 from core.repairs import RepairStore
 from core.roster import Roster
@@ -57,7 +56,7 @@ class Reconciler:
         """Publish again for completions that wait while the queue holds too few messages for them."""
         try:
             messages = self._doorbell.messages(QueueName(model.value))
-        except OperationalError as error:
+        except BrokerUnavailable as error:
             logger.warning("the queue of %s cannot be looked at: %s", model, error)
             return 0
         branches = self._repairs.unannounced(model, messages=messages, grace_s=GRACE_S)

@@ -19,9 +19,10 @@ from core.errors import ConfigurationError, MathcodeError
 from core.events import EventLog
 from core.jobs import JobStore
 from core.leases import LeaseStore
+from core.logs import configure_logging
 from core.repairs import RepairStore
 from core.roster import Roster
-from core.settings import Settings, load_settings
+from core.settings import Profile, Settings, load_settings
 from tasks.celery_app import app
 from tasks.closing import Closer
 from tasks.doorbell import Doorbell
@@ -32,6 +33,7 @@ from tasks.queues import QueueName
 from tasks.reconciliation import Reconciler
 from tasks.running import Running
 from worker import control  # noqa: F401  registers the commands
+from worker.acknowledgement import tolerate_lost_connections
 from worker.heart import Heart
 
 EX_CONFIG = 78
@@ -111,6 +113,15 @@ def build_worker(queue: QueueName, name: str, *, settings: Settings, celery: Cel
 def _load_engine(queue: QueueName, settings: Settings) -> Engine | None:
     if queue.model is None:
         return None
+    if settings.profile is Profile.SCRIPTED:
+        from ensemble.engine.scripted import ScriptedEngine
+
+        return ScriptedEngine(
+            model=queue.model,
+            seconds_per_step=settings.scripted_delay_s,
+            slots=settings.slots,
+            default_max_tokens=settings.default_max_tokens,
+        )
     from ensemble.engine.build import build_engine
 
     return build_engine(queue.model, settings)
@@ -134,6 +145,7 @@ class HostStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self.process: WorkerProcess | None = None
 
     def create(self, worker: Any) -> None:
+        tolerate_lost_connections()
         try:
             queue = served_queue(set(worker.app.amqp.queues.consume_from))
             self.process = build_worker(queue, worker.hostname, settings=load_settings(), celery=worker.app)
@@ -154,4 +166,10 @@ class HostStep(bootsteps.StartStopStep):  # type: ignore[misc]
             self.process = None
 
 
+def _set_up_logging(**_: Any) -> None:
+    """Take Celery's place: connecting to this signal keeps it from configuring loggers itself."""
+    configure_logging(load_settings().log_level)
+
+
 app.steps["worker"].add(HostStep)
+signals.setup_logging.connect(_set_up_logging)

@@ -27,8 +27,11 @@ _DEFAULTS = Sampling()
 _CODES = {"json_invalid": "invalid_json", "extra_forbidden": "unknown_field", "missing": "missing_field"}
 
 
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+def _as_tuple(value: Any) -> Any:
+    """One stop string or a list of them; anything else is left for validation to refuse."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
 
 
 class Submission(BaseModel):
@@ -43,7 +46,7 @@ class Submission(BaseModel):
     temperature: Annotated[float, Field(ge=0.0, le=2.0)] = _DEFAULTS.temperature
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = _DEFAULTS.top_p
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    stop: Annotated[tuple[StopString, ...], Field(max_length=16), BeforeValidator(_as_list)] = ()
+    stop: Annotated[tuple[StopString, ...], Field(max_length=16), BeforeValidator(_as_tuple)] = ()
     deadline_s: Annotated[float, Field(gt=0.0, le=MAX_DEADLINE_S)] | None = None
 
 
