@@ -7,7 +7,15 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from cli.client import ApiClient
 from cli.demo_prompts import demo_prompts
@@ -16,6 +24,7 @@ from cli.demo_table import print_table
 from cli.views import JobView
 
 MAX_TOKENS = 48
+DEADLINE_S = 900.0  # the demo ends, also where a model does not come up again
 
 
 @click.command()
@@ -35,13 +44,15 @@ def demo(ctx: click.Context, prompts: Path | None, as_json: bool) -> None:
     with _progress() as progress:
         starting = progress.add_task("starting the stack", total=None)
         begun = time.monotonic()
-        with own_stack() as state:
-            progress.update(
-                starting, description=f"stack started in {time.monotonic() - begun:.1f} s", total=1, completed=1
-            )
+
+        def report(said: str) -> None:
+            progress.update(starting, description=f"starting: {said[:60]}")
+
+        with own_stack(report) as state:
+            _finish(progress, starting, f"stack started in {time.monotonic() - begun:.1f} s")
             jobs = _answer(ApiClient(state.api_url), texts, progress)
             stopping = progress.add_task("stopping the stack", total=None)
-        progress.update(stopping, description="stack stopped", total=1, completed=1)
+        _finish(progress, stopping, "stack stopped")
     _print(texts, jobs, as_json=as_json)
     ctx.exit(0 if all(job.is_success and job.answer and not job.answer.degraded for job in jobs) else 1)
 
@@ -51,7 +62,7 @@ def _answer(client: ApiClient, texts: list[str], progress: Progress) -> list[Job
     submitting = progress.add_task("submitting", total=len(texts))
     submitted = []
     for text in texts:
-        submitted.append(client.submit({"prompt": text, "max_tokens": MAX_TOKENS}))
+        submitted.append(client.submit({"prompt": text, "max_tokens": MAX_TOKENS, "deadline_s": DEADLINE_S}))
         progress.advance(submitting)
     answering = progress.add_task("answering", total=len(texts))
     jobs = []
@@ -59,6 +70,10 @@ def _answer(client: ApiClient, texts: list[str], progress: Progress) -> list[Job
         jobs.append(client.wait(job.id))
         progress.advance(answering)
     return jobs
+
+
+def _finish(progress: Progress, task: TaskID, description: str) -> None:
+    progress.update(task, description=description, total=1, completed=1)
 
 
 def _print(texts: list[str], jobs: list[JobView], *, as_json: bool) -> None:
@@ -72,7 +87,7 @@ def _print(texts: list[str], jobs: list[JobView], *, as_json: bool) -> None:
 def _progress() -> Progress:
     return Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -6,7 +6,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,15 +15,18 @@ from core.settings import child_environment
 from stack.child import tail
 from stack.servers import scratch_data_dir
 from stack.servers.redis import free_port
-from stack.state import StackState
+from stack.state import ProcessPhase, StackState
 
-START_TIMEOUT_S = 300.0
+START_TIMEOUT_S = 1800.0  # of which a machine without the weights of profile `full` spends most on loading them
 STOP_TIMEOUT_S = 150.0
 
 
 @contextmanager
-def own_stack() -> Iterator[StackState]:
-    """Run `mathcode up` beside us and yield it when it is ready."""
+def own_stack(report: Callable[[str], None]) -> Iterator[StackState]:
+    """Run `mathcode up` beside us and yield it when all of it serves; until then `report` what it says.
+
+    Raises Unavailable where it does not come to that.
+    """
     with scratch_data_dir() as data_dir, (data_dir / "up.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "cli.main", "up", "--json"],
@@ -34,7 +37,9 @@ def own_stack() -> Iterator[StackState]:
             start_new_session=True,  # Ctrl-C is ours; we stop it in order
         )
         try:
-            yield StackState.model_validate_json(_first_line(process, data_dir / "up.log"))
+            state = StackState.model_validate_json(_first_line(process, data_dir / "up.log", report))
+            _require_complete(state)
+            yield state
         finally:
             _stop(process)
 
@@ -51,10 +56,17 @@ def _environment(data_dir: Path) -> dict[str, str]:
     )
 
 
-def _first_line(process: subprocess.Popen[bytes], log: Path) -> bytes:
+def _require_complete(state: StackState) -> None:
+    refused = [process for process in state.processes if process.phase is ProcessPhase.REFUSED]
+    if refused:
+        raise Unavailable("; ".join(f"{process.name} does not run: {process.reason}" for process in refused))
+
+
+def _first_line(process: subprocess.Popen[bytes], log: Path, report: Callable[[str], None]) -> bytes:
     deadline = time.monotonic() + START_TIMEOUT_S
     output = process.stdout
     while output is not None and time.monotonic() < deadline:
+        report(tail(log, lines=1))
         ready, _, _ = select.select([output], [], [], 0.2)
         if ready:
             line = output.readline()

@@ -34,7 +34,7 @@ QUEUES = (*(model.value for model in ModelName), "light")
 
 
 def app_commands(
-    settings: Settings, layout: Layout, environment: Mapping[str, str], flower_password: str
+    settings: Settings, layout: Layout, *, environment: Mapping[str, str], flower_password: str
 ) -> list[list[Command]]:
     """The stages as commands. Their working directory is `run`, which holds nothing Python could import."""
 

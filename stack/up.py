@@ -63,7 +63,7 @@ class Stack:
             environment = child_environment(
                 **variables, MATHCODE_DATA_DIR=str(self._layout.data_dir), PYTHONUNBUFFERED="1"
             )
-            stages = app_commands(self._settings, self._layout, environment, password)
+            stages = app_commands(self._settings, self._layout, environment=environment, flower_password=password)
             self._supervisor = Supervisor(
                 [*([server] for server in servers), *([Child(command) for command in stage] for stage in stages)],
                 say=self._say,

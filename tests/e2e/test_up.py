@@ -230,3 +230,25 @@ def test_down_stops_everything(user: User) -> None:
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert not (user.data_dir / "run" / "services.env").exists()
     assert user.run("status").returncode == 1
+
+
+def test_the_demo_answers_everything_and_leaves_nothing() -> None:
+    with scratch_data_dir() as temporary:
+        environment = child_environment(MATHCODE_PROFILE="tiny", TMPDIR=str(temporary))
+        demo = subprocess.run(
+            [*MATHCODE, "demo", "--json"], env=environment, capture_output=True, text=True, check=False
+        )
+        left = list(temporary.iterdir())
+    assert demo.returncode == 0, demo.stderr
+    jobs = [json.loads(line) for line in demo.stdout.splitlines()]
+    assert len(jobs) == 33
+    assert {job["status"] for job in jobs} == {"succeeded"}
+    assert jobs[2]["route"]["task_type"] == "hybrid"
+    assert left == []
+
+
+def test_a_demo_without_one_of_its_models_says_which() -> None:
+    environment = child_environment(MATHCODE_PROFILE="tiny", MATHCODE_MATHSTRAL="/nonexistent/model")
+    demo = subprocess.run([*MATHCODE, "demo"], env=environment, capture_output=True, text=True, check=False)
+    assert demo.returncode == 75
+    assert "worker-mathstral does not run: /nonexistent/model" in demo.stderr

@@ -25,7 +25,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def commands(settings: Settings) -> dict[str, Command]:
     environment = {"DATABASE_URL": f"postgresql://mathcode:{PASSWORD}@/x"}
-    stages = app_commands(settings, Layout(settings.data_dir), environment, PASSWORD)
+    stages = app_commands(settings, Layout(settings.data_dir), environment=environment, flower_password=PASSWORD)
     return {command.name: command for stage in stages for command in stage}
 
 
