@@ -184,7 +184,7 @@ def _command(name: str, data_dir: Path) -> list[str]:
     if name == "beat":
         return [*celery, "beat", "-s", str(data_dir / "beat-schedule"), "--pidfile="]
     queue = name.partition("-")[0]
-    return [*celery, "worker", "-Q", queue, "-n", f"{name}@%h"]
+    return [*celery, "worker", "-Q", queue, "-n", f"{name}@%h", "--without-gossip", "--without-mingle"]
 
 
 def _answers(url: str) -> bool:
