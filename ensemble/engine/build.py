@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from core.errors import CheckpointError
+from core.errors import CheckpointError, ConfigurationError
 from core.messages import ModelName
 from core.settings import Device, Settings
 from ensemble.engine.engine import ModelEngine
@@ -37,12 +37,15 @@ def build_engine(model: ModelName, settings: Settings) -> ModelEngine[Generation
     _require_same_vocabulary(network, tokenizer, directory)
     if settings.device is Device.CPU and network.num_parameters() < SMALL_PARAMETERS:
         torch.set_num_threads(1)  # its operations are too small to share
+    runner = ModelRunner(network)
+    if settings.device is Device.CUDA:
+        runner.warm_up()
     return ModelEngine(
         spec=replace(
             spec, context_tokens=min(spec.context_tokens, positions_of(directory) or spec.context_tokens)
         ),
         vocabulary=tokenizer,
-        runner=ModelRunner(network),
+        runner=runner,
         slots=settings.slots,
         default_max_tokens=settings.default_max_tokens,
     )
@@ -53,7 +56,7 @@ def _checkpoint(spec: ModelSpec, settings: Settings) -> Path:
     if spec.hub_id is not None:
         return download_checkpoint(spec.hub_id, settings)
     if spec.directory is None:
-        raise ValueError("a model needs a directory or a hub id")
+        raise ConfigurationError("this profile has no checkpoint to load: set MATHCODE_PROFILE to tiny or full")
     if spec.is_tiny:
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         ensure_tiny_checkpoint(spec.model, spec.directory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import time
 from collections.abc import Iterator
@@ -46,6 +47,8 @@ class ModelEngine(Generic[State]):
         self._is_serving = True
         self._thread = Thread(target=self._run, name=f"engine-{spec.model}", daemon=True)
         self._thread.start()
+        # A thread inside torch while the interpreter goes down would abort the process.
+        atexit.register(self.close)
 
     @property
     def model(self) -> ModelName:
@@ -101,6 +104,7 @@ class ModelEngine(Generic[State]):
             self._is_closing = True
             self._changed.notify()
         self._thread.join()
+        atexit.unregister(self.close)
 
     def _sequence(self, work: Work) -> Sequence:
         prompt = self._vocabulary.encode(work.messages)

@@ -42,11 +42,7 @@ def require_device(model: ModelName, device: Device, weights: Weights) -> None:
         ConfigurationError: old transformers, no CUDA, or 4-bit weights on the CPU.
         KernelsMissing: Mamba2 on CUDA without its compiled kernels.
     """
-    if Version(transformers.__version__) < OLDEST_TRANSFORMERS:
-        raise ConfigurationError(
-            f"transformers {transformers.__version__} computes Mamba2 wrongly: "
-            f"install {OLDEST_TRANSFORMERS} or newer"
-        )
+    require_transformers(transformers.__version__)
     if device is Device.CPU and weights is Weights.NF4:
         raise ConfigurationError(
             "nf4 weights need CUDA: set MATHCODE_WEIGHTS to fp32 or bf16, or MATHCODE_DEVICE=cuda"
@@ -58,6 +54,14 @@ def require_device(model: ModelName, device: Device, weights: Weights) -> None:
         )
     if device is Device.CUDA and model is ModelName.CODESTRAL:
         require_mamba2_kernels()
+
+
+def require_transformers(version: str) -> None:
+    """Refuse a transformers that gives wrong text. Raises ConfigurationError."""
+    if Version(version) < OLDEST_TRANSFORMERS:
+        raise ConfigurationError(
+            f"transformers {version} computes Mamba2 wrongly: install {OLDEST_TRANSFORMERS} or newer"
+        )
 
 
 def load_network(model: ModelName, directory: Path, *, device: Device, weights: Weights) -> PreTrainedModel:

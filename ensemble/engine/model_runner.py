@@ -14,6 +14,7 @@ from core.messages import Sampling
 from ensemble.engine.sampling import LogitsBroken, Sampler
 
 _CACHE_ARGUMENTS = {"mistral": "past_key_values", "mamba2": "cache_params"}
+_WARM_UP_TOKENS = 300  # more than one chunk of Mamba2's scan
 
 
 @dataclass(slots=True)
@@ -48,6 +49,15 @@ class ModelRunner:
     def release(self, state: Generation) -> None:
         """Free the sequence's cache."""
         state.cache = None
+
+    def warm_up(self) -> None:
+        """Read a prompt and write a token, so that kernels are compiled before the first request."""
+        generation = self.admit(range(1, _WARM_UP_TOKENS), Sampling())
+        for _ in range(2):
+            for token in self.step([generation]):
+                if isinstance(token, Exception):
+                    raise token
+        self.release(generation)
 
     def _advance(self, generation: Generation) -> int | Exception:
         try:

@@ -10,16 +10,13 @@ from threading import Event
 from typing import Any, Protocol
 
 import pytest
-import torch
 
 from core.messages import ChatMessage, Completion, Failure, FailureCode, FinishReason, ModelName, Sampling
 from core.settings import Settings
 from core.work import Delta, Work
 from ensemble.engine.build import build_engine
 from ensemble.engine.engine import ModelEngine
-from ensemble.engine.loading import load_network
 from ensemble.engine.scripted import ScriptedEngine
-from ensemble.engine.tokenizer import load_tokenizer
 from tasks.ports import Engine
 
 PATIENCE_S = 30.0
@@ -300,19 +297,3 @@ def test_a_closed_engine_answers_with_a_failure_and_may_be_closed_again(build: B
     engine.close()
     engine.close()
     assert failure(engine, work()).code is FailureCode.ENGINE_FAILED
-
-
-@pytest.mark.parametrize("model", list(ModelName))
-def test_greedy_text_is_that_of_generate_on_the_same_weights(model: ModelName, settings: Settings) -> None:
-    engine = build_engine(model, settings)
-    directory = settings.data_dir / "models" / "tiny" / model
-    network = load_network(model, directory, device=settings.device, weights=settings.weights)
-    tokenizer = load_tokenizer(directory)
-    for prompt in ("Solve the equation", "Implement a binary search tree in Python", "word " * 300):
-        asked = work(prompt, max_tokens=48)
-        tokens = torch.tensor([tokenizer.encode(asked.messages)])
-        generated = network.generate(
-            tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=48, do_sample=False
-        )
-        assert complete(engine, asked).text == tokenizer.decode(generated[0, tokens.shape[1] :].tolist())
-    engine.close()

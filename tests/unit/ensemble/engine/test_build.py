@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from core.errors import CheckpointError, ConfigurationError
 from core.messages import ChatMessage, Completion, ModelName, Sampling
-from core.settings import Settings
+from core.settings import Settings, child_environment
 from core.work import Work
 from ensemble.engine.build import build_engine
+from ensemble.engine.loading import load_network
+from ensemble.engine.tokenizer import load_tokenizer
 from ensemble.models import CONFIG_FILE
 
+ENDS_EARLY = """
+from core.messages import ChatMessage, ModelName, Sampling
+from core.settings import read_settings
+from core.work import Work
+from ensemble.engine.build import build_engine
+engine = build_engine(ModelName.CODESTRAL, read_settings())
+stream = engine.generate(Work(messages=(ChatMessage(role="user", content="x"),), sampling=Sampling(max_tokens=9000)))
+print(type(next(stream)).__name__)
+"""
 CopyOf = Callable[[ModelName], Path]
 
 
@@ -53,3 +67,29 @@ def test_four_bits_on_the_cpu_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="nf4"):
         build_engine(ModelName.MATHSTRAL, settings(tmp_path, MATHCODE_WEIGHTS="nf4"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("model", list(ModelName))
+def test_greedy_text_is_that_of_generate_on_the_same_weights(tmp_path: Path, model: ModelName) -> None:
+    given = settings(tmp_path)
+    engine = build_engine(model, given)
+    directory = tmp_path / "models" / "tiny" / model
+    network = load_network(model, directory, device=given.device, weights=given.weights)
+    tokenizer = load_tokenizer(directory)
+    for prompt in ("Solve the equation", "Implement a binary search tree in Python", "word " * 300):
+        messages = (ChatMessage(role="user", content=prompt),)
+        *_, outcome = engine.generate(Work(messages=messages, sampling=Sampling(max_tokens=48)))
+        shown = torch.tensor([tokenizer.encode(messages)])
+        generated = network.generate(
+            shown, attention_mask=torch.ones_like(shown), max_new_tokens=48, do_sample=False
+        )
+        assert isinstance(outcome, Completion)
+        assert outcome.text == tokenizer.decode(generated[0, shown.shape[1] :].tolist())
+    engine.close()
+
+
+def test_a_process_may_end_while_its_engine_is_working(tmp_path: Path) -> None:
+    environment = child_environment(MATHCODE_DATA_DIR=str(tmp_path), MATHCODE_PROFILE="tiny")
+    command = [sys.executable, "-c", ENDS_EARLY]
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert (finished.returncode, finished.stdout) == (0, "Delta\n"), finished.stderr

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -17,7 +16,7 @@ from core.messages import ModelName
 from core.settings import Device, Weights
 from ensemble.engine.checkpoint import WEIGHTS_FILE
 from ensemble.engine.kernels import is_compiled, require_mamba2_kernels
-from ensemble.engine.loading import load_network, require_device
+from ensemble.engine.loading import load_network, require_device, require_transformers
 from ensemble.models import CONFIG_FILE
 
 CopyOf = Callable[[ModelName], Path]
@@ -109,10 +108,12 @@ def test_cuda_without_a_device_is_refused_and_never_replaced_by_the_cpu() -> Non
         require_device(ModelName.MATHSTRAL, Device.CUDA, Weights.BF16)
 
 
-def test_an_old_transformers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transformers, "__version__", "5.22.9")
-    with pytest.raises(ConfigurationError, match=r"5\.23\.0"):
-        require_device(ModelName.CODESTRAL, Device.CPU, Weights.FP32)
+@pytest.mark.parametrize("version", ["5.22.9", "5.23.0rc1", "4.57.0"])
+def test_an_old_transformers_is_refused(version: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"install 5\.23\.0"):
+        require_transformers(version)
+    require_transformers("5.23.0")
+    require_transformers("6.0.0")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without the compiled kernels")
