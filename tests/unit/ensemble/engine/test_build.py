@@ -27,7 +27,8 @@ from core.settings import read_settings
 from core.work import Work
 from ensemble.engine.build import build_engine
 engine = build_engine(ModelName.CODESTRAL, read_settings())
-stream = engine.generate(Work(messages=(ChatMessage(role="user", content="x"),), sampling=Sampling(max_tokens=9000)))
+messages = (ChatMessage(role="user", content="x"),)
+stream = engine.generate(Work(messages=messages, sampling=Sampling(max_tokens=9000)))
 print(type(next(stream)).__name__)
 """
 CopyOf = Callable[[ModelName], Path]
