@@ -15,10 +15,9 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import RowMapping
 from uuid_utils import uuid7
 
-from core.database import Database
+from core.database import Database, Row
 from core.errors import JobNotFound
 from core.messages import (
     Answer,
@@ -151,7 +150,7 @@ def _insert_parameters(new: NewJob) -> dict[str, object]:
     }
 
 
-def _job(row: RowMapping) -> Job:
+def _job(row: Row) -> Job:
     return Job(
         id=row["id"],
         state=JobState(row["state"]),

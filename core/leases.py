@@ -107,6 +107,8 @@ def _fence(claim: Claim) -> dict[str, object]:
     return {"id": claim.job_id, "model": claim.model, "attempt": claim.attempt}
 
 
+# A claim need not survive a crash of the database, so its commit does not wait for the disk: should it be lost,
+# the completion is queued again and the fence refuses what its former holder writes.
 # Lock order everywhere: completion rows first, the job row after; so no two statements wait for each other.
 _CLAIM = """
 WITH claimed AS (
@@ -127,7 +129,7 @@ SELECT attempt, request, task_type, deadline,
             THEN (SELECT outcome ->> 'text' FROM completion
                   WHERE job_id = claimed.job_id AND model = 'mathstral' AND outcome ? 'finish_reason')
        END AS notes
-FROM claimed
+FROM claimed, (SELECT set_config('synchronous_commit', 'off', TRUE)) AS relaxed
 """
 
 _IS_OPEN = """

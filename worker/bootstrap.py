@@ -33,7 +33,6 @@ from tasks.queues import QueueName
 from tasks.reconciliation import Reconciler
 from tasks.running import Running
 from worker import control  # noqa: F401  registers the commands
-from worker.acknowledgement import tolerate_lost_connections
 from worker.heart import Heart
 
 EX_CONFIG = 78
@@ -145,7 +144,6 @@ class HostStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self.process: WorkerProcess | None = None
 
     def create(self, worker: Any) -> None:
-        tolerate_lost_connections()
         try:
             queue = served_queue(set(worker.app.amqp.queues.consume_from))
             self.process = build_worker(queue, worker.hostname, settings=load_settings(), celery=worker.app)

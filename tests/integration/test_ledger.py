@@ -277,15 +277,16 @@ def test_a_newer_database_is_refused(database: Database) -> None:
         database.migrate()
 
 
-def test_a_broken_connection_is_replaced_without_the_caller_noticing(database: Database) -> None:
-    (row,) = database.fetch("SELECT pg_backend_pid() AS pid")
-    with closing(Database(str(database_url(database)))) as other:
-        other.execute("SELECT pg_terminate_backend(%(pid)s)", {"pid": row["pid"]})
+def test_broken_connections_are_replaced_without_the_caller_noticing(database: Database) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: database.fetch("SELECT pg_sleep(0.1)"), range(3)))
+    with closing(Database(database.url)) as other:
+        killed = other.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE query = 'SELECT pg_sleep(0.1)' AND pid <> pg_backend_pid()"
+        )
+    assert len(killed) == 3
     assert database.fetch("SELECT 1 AS one")[0]["one"] == 1
-
-
-def database_url(database: Database) -> str:
-    return database._engine.url.render_as_string(hide_password=False)
 
 
 @pytest.mark.parametrize("url", ["postgresql://nobody@127.0.0.1:1/none", "postgres://nobody@127.0.0.1:1/none"])
