@@ -9,7 +9,7 @@ _settings = load_settings()
 _redis_timeouts = {"socket_connect_timeout": 1.0, "socket_timeout": 5.0, "socket_keepalive": True}
 
 broker_url = _settings.require_redis_url()
-# A publisher does not wait for a broker that is away: the reconciler publishes later. Consumers reconnect for ever.
+# Publishers do not wait for a broker that is away: the reconciler publishes later. Consumers reconnect for ever.
 # Redis keeps no list of unacknowledged messages: the ledger's leases do what it is for, without its visibility
 # timeout, and kombu fails to clear it when a connection breaks, which would end the worker.
 broker_transport_options = {**_redis_timeouts, "max_retries": 0, "ack_emulation": False}

@@ -144,11 +144,12 @@ class Completion(_Message):
 
 
 class Failure(_Message):
-    """One model's expected failure; `text` keeps what had been generated until then."""
+    """One model's expected failure; `text` keeps what `version` had generated until then."""
 
     model: ModelName
     code: FailureCode
     message: str
+    version: str | None = None
     text: str = ""
 
 

@@ -87,8 +87,8 @@ def _response(parts: Sequence[Outcome]) -> str:
 
 
 def _names(parts: Sequence[Outcome]) -> str:
-    """The exact versions that spoke; a failure knows only the model's name."""
-    names = (part.version if isinstance(part, Completion) else part.model.value for part in parts)
+    """The exact versions that spoke, or the model's name where a failure knows no version."""
+    names = (part.version or part.model.value for part in parts)
     return " + ".join(dict.fromkeys(names))
 
 

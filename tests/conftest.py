@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
 
-import psycopg2
 import pytest
 from redis import Redis
-from sqlalchemy.engine import make_url
 
 from core.database import Database
-from stack.servers.embedded import EmbeddedServers, ServerUrls
-from tests.harness import Installation, installation
+from stack.servers import EmbeddedServers, ServerUrls, scratch_data_dir
+from tests.harness import Installation, create_schema, installation
 
 REDIS_DATABASES = 16
 
@@ -24,13 +20,8 @@ REDIS_DATABASES = 16
 @pytest.fixture(scope="session")
 def servers() -> Iterator[EmbeddedServers]:
     """PostgreSQL and Redis on a directory that an unprivileged server account can reach."""
-    directory = Path(tempfile.mkdtemp(prefix="mathcode-tests-"))
-    directory.chmod(0o711)
-    try:
-        with EmbeddedServers(directory) as started:
-            yield started
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    with scratch_data_dir() as directory, EmbeddedServers(directory) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +31,7 @@ def new_urls(servers: EmbeddedServers) -> Callable[[], ServerUrls]:
 
     def make() -> ServerUrls:
         number = next(numbers)
-        database_url = _create_schema(servers.urls.database_url, f"test_{number}")
+        database_url = create_schema(servers.urls.database_url, f"test_{number}")
         with closing(Database(database_url)) as ledger:
             ledger.migrate()
         redis_url = f"{servers.urls.redis_url.rpartition('/')[0]}/{number % REDIS_DATABASES}"
@@ -78,12 +69,3 @@ def running(
     with installation(database_url=urls.database_url, redis_url=urls.redis_url, data_dir=directory) as made:
         made.start("api", "mathstral", "codestral", "light", "beat")
         yield made
-
-
-def _create_schema(url: str, name: str) -> str:
-    connection = psycopg2.connect(url)
-    connection.autocommit = True
-    with closing(connection), connection.cursor() as cursor:
-        cursor.execute(f"CREATE SCHEMA {name}")
-    narrowed = make_url(url).update_query_dict({"options": f"-csearch_path={name}"})
-    return narrowed.render_as_string(hide_password=False)

@@ -10,13 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
 
+import psycopg2
 import requests
+from sqlalchemy.engine import make_url
 
 ROOT = Path(__file__).resolve().parent.parent
 FINAL = {"succeeded", "failed", "dead", "cancelled", "expired"}
@@ -37,6 +39,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def create_schema(url: str, name: str) -> str:
+    """Make an empty schema; the URL that sees only it."""
+    with closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE SCHEMA {name}")
+    narrowed = make_url(url).update_query_dict({"options": f"-csearch_path={name}"})
+    return narrowed.render_as_string(hide_password=False)
 
 
 @dataclass

@@ -72,7 +72,8 @@ class Sequence:
         if self.is_finished:
             return
         self._flush()
-        self._finish(Failure(model=self._model, code=code, message=message, text="".join(self._text)))
+        text = "".join(self._text)
+        self._finish(Failure(model=self._model, code=code, message=message, version=self._version, text=text))
 
     def _complete(self, reason: FinishReason) -> None:
         """Finish after letting held-back text through, in which a stop string may still be found."""

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 
-import psycopg2
 import pytest
-from sqlalchemy.engine import make_url
 
 from core.database import Database
-from core.errors import ConfigurationError, DatabaseUnavailable, JobNotFound
+from core.errors import JobNotFound
 from core.jobs import Job, JobStore, NewJob
 from core.leases import Claim, LeaseStore, Refusal
 from core.messages import (
@@ -29,7 +26,6 @@ from core.messages import (
 )
 from core.repairs import Branch, RepairStore
 from core.roster import Roster
-from stack.servers.embedded import ServerUrls
 
 MATHSTRAL, CODESTRAL = ModelName.MATHSTRAL, ModelName.CODESTRAL
 MODELS = {TaskType.MATH: (MATHSTRAL,), TaskType.HYBRID: (MATHSTRAL, CODESTRAL)}
@@ -251,60 +247,3 @@ def test_the_roster_counts_workers_that_have_been_heard(database: Database) -> N
     assert impatient.alive() == {}
     roster.leave("a")
     assert roster.alive() == {"light": 1}
-
-
-def test_many_processes_may_migrate_at_once(urls: ServerUrls, servers: object) -> None:
-    empty = _schema(urls.database_url, "migrated_together")
-
-    def migrate(_: int) -> None:
-        with closing(Database(empty)) as database:
-            database.migrate()
-
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(migrate, range(6)))
-    with closing(Database(empty)) as database:
-        assert database.fetch("SELECT count(*) AS n FROM job")[0]["n"] == 0
-
-
-def test_a_database_that_is_not_set_up_is_unavailable_and_not_a_bug(urls: ServerUrls) -> None:
-    with closing(Database(_schema(urls.database_url, "bare"))) as database, pytest.raises(DatabaseUnavailable):
-        database.fetch("SELECT * FROM job")
-
-
-def test_a_newer_database_is_refused(database: Database) -> None:
-    database.execute("INSERT INTO schema_migration (version, name) VALUES (9999, 'future')")
-    with pytest.raises(ConfigurationError, match="newer"):
-        database.migrate()
-
-
-def test_broken_connections_are_replaced_without_the_caller_noticing(database: Database) -> None:
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda _: database.fetch("SELECT pg_sleep(0.1)"), range(3)))
-    with closing(Database(database.url)) as other:
-        killed = other.fetch(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE query = 'SELECT pg_sleep(0.1)' AND pid <> pg_backend_pid()"
-        )
-    assert len(killed) == 3
-    assert database.fetch("SELECT 1 AS one")[0]["one"] == 1
-
-
-@pytest.mark.parametrize("url", ["postgresql://nobody@127.0.0.1:1/none", "postgres://nobody@127.0.0.1:1/none"])
-def test_a_server_that_is_away_is_unavailable(url: str) -> None:
-    with closing(Database(url)) as database, pytest.raises(DatabaseUnavailable):
-        database.fetch("SELECT 1")
-
-
-def test_a_url_that_is_none_is_a_configuration_error() -> None:
-    with pytest.raises(ConfigurationError):
-        Database("not a url")
-
-
-def _schema(url: str, name: str) -> str:
-    connection = psycopg2.connect(url)
-    connection.autocommit = True
-    with closing(connection), connection.cursor() as cursor:
-        cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {name}")
-    return (
-        make_url(url).update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(hide_password=False)
-    )

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import signal
-import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
-from stack.servers.embedded import EmbeddedServers
+from stack.servers import EmbeddedServers, scratch_data_dir
 from tests.harness import Installation, eventually, installation
 
 HYBRID_PROMPT = "Implement a numerical gradient descent algorithm with mathematical proof"
@@ -112,7 +110,8 @@ def test_jobs_accepted_while_messages_are_lost_are_announced_again(fresh: Instal
 
 def test_servers_may_go_and_come_back_without_a_restart(tmp_path: Path) -> None:
     with (
-        _private_servers() as servers,
+        scratch_data_dir() as directory,
+        EmbeddedServers(directory) as servers,
         installation(
             database_url=servers.urls.database_url, redis_url=servers.urls.redis_url, data_dir=tmp_path
         ) as fresh,
@@ -133,15 +132,6 @@ def test_servers_may_go_and_come_back_without_a_restart(tmp_path: Path) -> None:
         servers.postgres.start()
         eventually(lambda: fresh.post("/v1/jobs", {"prompt": "Solve x = 1"}).status_code == 202, within_s=5)
         assert fresh.ask("Solve the equation x = 2", max_tokens=3)["status"] == "succeeded"
-
-
-@contextmanager
-def _private_servers() -> Iterator[EmbeddedServers]:
-    """Servers that may be stopped without disturbing other tests, on a directory their account can reach."""
-    with tempfile.TemporaryDirectory(prefix="mathcode-tests-") as directory:
-        Path(directory).chmod(0o711)
-        with EmbeddedServers(Path(directory)) as servers:
-            yield servers
 
 
 def test_a_torn_model_directory_ends_the_worker_with_the_name_of_the_file(
