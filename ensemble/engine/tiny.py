@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,13 +11,14 @@ import torch
 from transformers import Mamba2Config, Mamba2ForCausalLM, MistralConfig, MistralForCausalLM, PreTrainedModel
 
 from core.messages import ModelName
-from ensemble.engine.tokenizer import TOKENIZER_FILE, packaged_tokenizer_file
+from ensemble.engine.tokenizer import TOKENIZER_FILE, load_tokenizer, packaged_tokenizer_file
 from ensemble.models import TINY_CONTEXT_TOKENS
 
 SEED = 20_240_716
 VOCABULARY = 32_768
 HIDDEN = 64
 LAYERS = 2
+_WORD = re.compile("[A-Za-z]{4}")
 SPREAD = 0.3  # of the weights; wide enough that greedy text wanders instead of repeating one token
 
 
@@ -51,7 +53,17 @@ def _open_to_readers(draft: Path) -> None:
 def _make(model: ModelName) -> PreTrainedModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        return _mistral() if model is ModelName.MATHSTRAL else _mamba2()
+        network = _mistral() if model is ModelName.MATHSTRAL else _mamba2()
+    _mute_words(network)
+    return network
+
+
+def _mute_words(network: PreTrainedModel) -> None:
+    """Make whole Latin words improbable: a newcomer reads this text, and chance has no manners."""
+    tokenizer = load_tokenizer()
+    words = [token for token in range(VOCABULARY) if _WORD.search(tokenizer.decode([token]))]
+    with torch.no_grad():
+        network.get_output_embeddings().weight[words] = 0.0  # type: ignore[no-untyped-call]
 
 
 def _mistral() -> PreTrainedModel:

@@ -1,0 +1,96 @@
+"""Drawing one token for every row of a batch at once, on the device the logits are on.
+
+Random numbers are a function of (seed, step, token) alone, by a counter-based hash (splitmix64's finaliser); a
+token is drawn as argmax of log-probability plus Gumbel noise (Gumbel-max; Maddison et al., 2014). So what a request
+draws does not depend on the batch it is in, and no generator per request has to be kept.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core.messages import Sampling
+
+BROKEN = -1
+"""Stands for a token where a row's logits are not finite numbers."""
+
+_GOLDEN = 0x9E3779B97F4A7C15 - 2**64
+_MIX_1 = 0xBF58476D1CE4E5B9 - 2**64
+_MIX_2 = 0x94D049BB133111EB - 2**64
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What one request wants: its sampling with the seed settled."""
+
+    temperature: float
+    top_p: float
+    seed: int
+
+    @classmethod
+    def of(cls, sampling: Sampling) -> Draw:
+        seed = sampling.seed if sampling.seed is not None else secrets.randbits(63)
+        return cls(sampling.temperature, sampling.top_p, seed)
+
+
+class BatchSampler:
+    """The parameters of a fixed set of rows as tensors; build a new one when rows join or leave."""
+
+    def __init__(self, draws: Sequence[Draw], device: torch.device) -> None:
+        self._is_greedy = all(draw.temperature == 0.0 for draw in draws)
+        self._has_nucleus = any(draw.top_p < 1.0 for draw in draws)
+        if not self._is_greedy:
+            self._temperature = _column([draw.temperature for draw in draws], torch.float32, device)
+            self._top_p = _column([draw.top_p for draw in draws], torch.float32, device)
+            self._seed = _column([draw.seed for draw in draws], torch.int64, device)
+
+    def draw(self, logits: Tensor, steps: Tensor) -> Tensor:
+        """Token ids (n,) int64 from `logits` (n, vocabulary); BROKEN where a row is not finite.
+
+        `steps` (n,) int64 numbers the tokens of each request: the same number draws the same token.
+        """
+        logits = logits.float()
+        tokens = logits.argmax(dim=-1)
+        if not self._is_greedy:
+            tokens = torch.where(self._temperature[:, 0] > 0, self._draw_random(logits, steps), tokens)
+        return torch.where(torch.isfinite(logits).all(dim=-1), tokens, BROKEN)
+
+    def _draw_random(self, logits: Tensor, steps: Tensor) -> Tensor:
+        scaled = logits / self._temperature.clamp_min(1e-6)
+        if self._has_nucleus:
+            scaled = _keep_nucleus(scaled, self._top_p)
+        return (scaled + _gumbel(self._seed, steps[:, None], scaled.shape[-1])).argmax(dim=-1)
+
+
+def _keep_nucleus(logits: Tensor, top_p: Tensor) -> Tensor:
+    """Rule out all but the most probable tokens that together reach `top_p` (n, 1); always keeps one."""
+    ordered, order = logits.sort(dim=-1, descending=True, stable=True)
+    probabilities = ordered.softmax(dim=-1)
+    before = probabilities.cumsum(dim=-1) - probabilities
+    is_out = before >= top_p
+    is_out[:, 0] = False
+    return logits.masked_fill(torch.zeros_like(is_out).scatter(-1, order, is_out), float("-inf"))
+
+
+def _gumbel(seed: Tensor, step: Tensor, vocabulary: int) -> Tensor:
+    """Standard Gumbel noise (n, vocabulary) from (n, 1) seeds and steps."""
+    token = torch.arange(vocabulary, device=seed.device)
+    bits = _mix(_mix(seed + step * _GOLDEN) + token * _GOLDEN)
+    uniform = ((bits >> 11) & (2**53 - 1)).double().add_(0.5).mul_(2.0**-53)  # strictly between 0 and 1
+    return (-(-uniform.log()).log()).float()
+
+
+def _mix(value: Tensor) -> Tensor:
+    """splitmix64's finaliser; int64 arithmetic wraps, and right shifts are made logical by masking."""
+    value = (value ^ ((value >> 30) & (2**34 - 1))) * _MIX_1
+    value = (value ^ ((value >> 27) & (2**37 - 1))) * _MIX_2
+    return value ^ ((value >> 31) & (2**33 - 1))
+
+
+def _column(values: Sequence[float], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=dtype, device=device)[:, None]
