@@ -1,8 +1,8 @@
 """Drawing one token for every row of a batch at once, on the device the logits are on.
 
-Random numbers are a function of (seed, step, token) alone, by a counter-based hash (splitmix64's finaliser); a
-token is drawn as argmax of log-probability plus Gumbel noise (Gumbel-max; Maddison et al., 2014). So what a request
-draws does not depend on the batch it is in, and no generator per request has to be kept.
+Random numbers are a function of (seed, step, token) alone, by a counter-based hash (splitmix64's finaliser), and
+the token drawn is the argmax of log-probability plus Gumbel noise (Gumbel-max; Maddison et al., 2014). So what a
+request draws does not depend on the batch it is in, and no generator per request has to be kept.
 """
 
 from __future__ import annotations
