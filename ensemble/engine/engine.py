@@ -152,10 +152,14 @@ class ModelEngine(Generic[State]):
         for sequence in self._scheduler.everyone():
             sequence.expire(now)
         self._retire()
-        for sequence in self._scheduler.admit():
-            sequence.state = self._runner.admit(sequence.prompt, sequence.work.sampling)
+        self._scheduler.admit(self._takes_in)
         self._step()
         self._retire()
+
+    def _takes_in(self, sequence: Sequence) -> bool:
+        state = self._runner.admit(sequence.prompt, sequence.work.sampling, max_tokens=sequence.max_tokens)
+        sequence.state = state
+        return state is not None
 
     def _step(self) -> None:
         batch = self._scheduler.running
@@ -164,7 +168,7 @@ class ModelEngine(Generic[State]):
             if isinstance(token, Exception):
                 log.error("a request of %s failed", self.model, exc_info=token)
                 sequence.fail(FailureCode.ENGINE_FAILED, f"the model could not continue this text: {token}")
-            else:
+            elif token is not None:
                 sequence.accept(token, self._vocabulary.end_tokens)
 
     def _retire(self) -> None:

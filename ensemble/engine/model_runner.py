@@ -37,7 +37,7 @@ class ModelRunner:
         self._device = network.device
         self._cache_argument = _CACHE_ARGUMENTS[network.config.model_type]
 
-    def admit(self, prompt: Sequence[int], sampling: Sampling) -> Generation:
+    def admit(self, prompt: Sequence[int], sampling: Sampling, *, max_tokens: int = 0) -> Generation:
         """Take one sequence in; its prompt is read by the next `step`."""
         return Generation(prompt, Sampler(sampling, self._device), DynamicCache(config=self._network.config))
 

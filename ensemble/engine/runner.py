@@ -31,11 +31,14 @@ class Runner(Protocol, Generic[State]):
     `State` is the runner's own: what it remembers of one sequence between steps.
     """
 
-    def admit(self, prompt: Sequence[int], sampling: Sampling) -> State:
-        """Take one sequence in; cheap, the prompt is read by the next `step`."""
+    def admit(self, prompt: Sequence[int], sampling: Sampling, *, max_tokens: int) -> State | None:
+        """Take one sequence in, or None while memory for it is lacking; cheap, steps read the prompt."""
 
-    def step(self, batch: Sequence[State]) -> Sequence[int | Exception]:
-        """The next token of each sequence, or what prevents it for this one; raising breaks the whole engine."""
+    def step(self, batch: Sequence[State]) -> Sequence[int | Exception | None]:
+        """The next token of each sequence, None while its prompt is being read, or what prevents it for this one.
+
+        Raising breaks the whole engine.
+        """
 
     def release(self, state: State) -> None:
         """Let one sequence go."""

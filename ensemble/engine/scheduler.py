@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from ensemble.engine.sequence import Sequence
 
@@ -21,12 +22,10 @@ class Scheduler:
     def everyone(self) -> list[Sequence]:
         return [*self.running, *self.waiting]
 
-    def admit(self) -> list[Sequence]:
-        """Move waiting sequences into free slots; returns those moved."""
-        room = min(self._slots - len(self.running), len(self.waiting))
-        admitted = [self.waiting.popleft() for _ in range(room)]
-        self.running.extend(admitted)
-        return admitted
+    def admit(self, takes_in: Callable[[Sequence], bool]) -> None:
+        """Move waiting sequences into free slots, as long as `takes_in` finds room for the next one."""
+        while self.waiting and len(self.running) < self._slots and takes_in(self.waiting[0]):
+            self.running.append(self.waiting.popleft())
 
     def retire(self) -> list[Sequence]:
         """Drop finished sequences wherever they are; returns those that held a slot."""

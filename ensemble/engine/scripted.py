@@ -57,7 +57,7 @@ class ScriptedRunner:
         self._answer_tokens = answer_tokens
         self._seconds_per_step = seconds_per_step
 
-    def admit(self, prompt: Sequence[int], sampling: Sampling) -> Script:
+    def admit(self, prompt: Sequence[int], sampling: Sampling, *, max_tokens: int = 0) -> Script:
         """Begin a script: the prompt alone decides it when greedy, prompt and seed otherwise."""
         seed = sampling.seed if sampling.seed is not None else secrets.randbits(63)
         chance = seed if sampling.temperature > 0 else None

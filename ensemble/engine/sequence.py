@@ -37,7 +37,7 @@ class Sequence:
         self.state: Any = None
         self.is_finished = False
         self.is_abandoned = False
-        self._max_tokens = max_tokens
+        self.max_tokens = max_tokens
         self._model = model
         self._version = version
         self._detokenizer = detokenizer
@@ -57,7 +57,7 @@ class Sequence:
         self._tokens += 1
         if self._deliver(self._detokenizer.push(token)):
             self._complete_stopped()
-        elif self._tokens >= self._max_tokens:
+        elif self._tokens >= self.max_tokens:
             self._complete(FinishReason.LENGTH)
 
     def expire(self, now: float) -> None:
