@@ -1,0 +1,79 @@
+"""Triton kernels of RMS norms, and of the matrix-vector product with a norm before it. Import on CUDA only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def add_normalize(
+    hidden: Any,
+    update: Any,
+    weight: Any,
+    out: Any,
+    eps: Any,
+    WIDTH: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    ADDED: tl.constexpr,
+) -> None:
+    """hidden += update, and its norm; COLUMNS >= WIDTH. Grid (rows,)."""
+    row, column = tl.program_id(0).to(tl.int64), tl.arange(0, COLUMNS)
+    real = column < WIDTH
+    value = tl.load(hidden + row * WIDTH + column, mask=real, other=0.0).to(tl.float32)
+    if ADDED:
+        value += tl.load(update + row * WIDTH + column, mask=real, other=0.0).to(tl.float32)
+        tl.store(hidden + row * WIDTH + column, value.to(hidden.dtype.element_ty), mask=real)
+    value *= tl.rsqrt(tl.sum(value * value, 0) / WIDTH + eps)
+    value *= tl.load(weight + column, mask=real, other=0.0).to(tl.float32)
+    tl.store(out + row * WIDTH + column, value.to(out.dtype.element_ty), mask=real)
+
+
+@triton.jit
+def normalize_groups(
+    values: Any, weight: Any, out: Any, eps: Any, GROUPS: tl.constexpr, WIDTH: tl.constexpr, COLUMNS: tl.constexpr
+) -> None:
+    """The norm of each group of WIDTH. Grid (rows, GROUPS)."""
+    row, column = tl.program_id(0).to(tl.int64), tl.arange(0, COLUMNS)
+    real, place = column < WIDTH, tl.program_id(1) * WIDTH + column
+    value = tl.load(values + row * GROUPS * WIDTH + place, mask=real, other=0.0).to(tl.float32)
+    value *= tl.rsqrt(tl.sum(value * value, 0) / WIDTH + eps)
+    value *= tl.load(weight + place, mask=real, other=0.0).to(tl.float32)
+    tl.store(out + row * GROUPS * WIDTH + place, value.to(out.dtype.element_ty), mask=real)
+
+
+@triton.jit
+def multiply_normed(
+    x: Any,
+    norm: Any,
+    weight: Any,
+    out: Any,
+    eps: Any,
+    ROWS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    GROUP: tl.constexpr,
+    ADDED: tl.constexpr,
+    TILE: tl.constexpr,
+    COLUMNS: tl.constexpr,
+) -> None:
+    """weight (ROWS, WIDTH) @ the norm of one vector in groups of GROUP; ADDED to `out` or stored there.
+
+    The weight is read once, at the speed of memory. COLUMNS divides GROUP. Grid (ROWS / TILE, rounded up).
+    """
+    row, column = tl.program_id(0) * TILE + tl.arange(0, TILE), tl.arange(0, COLUMNS)
+    line = weight + row.to(tl.int64)[:, None] * WIDTH + column[None, :]
+    real = row < ROWS
+    total = tl.zeros((TILE,), tl.float32)
+    for group in tl.static_range(0, WIDTH, GROUP):
+        sums, squares = tl.zeros((TILE, COLUMNS), tl.float32), tl.zeros((COLUMNS,), tl.float32)
+        for at in tl.static_range(group, group + GROUP, COLUMNS):
+            piece = tl.load(x + at + column).to(tl.float32)
+            squares += piece * piece
+            piece *= tl.load(norm + at + column).to(tl.float32)
+            sums += tl.load(line + at, mask=real[:, None], other=0.0).to(tl.float32) * piece[None, :]
+        total += tl.sum(sums, 1) * tl.rsqrt(tl.sum(squares, 0) / GROUP + eps)
+    if ADDED:
+        total += tl.load(out + row, mask=real, other=0.0).to(tl.float32)
+    tl.store(out + row, total.to(out.dtype.element_ty), mask=real)

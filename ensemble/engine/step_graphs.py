@@ -1,0 +1,64 @@
+"""One decoding step as CUDA graphs, one per size of batch, all reading the same input buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+_SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+_COARSEST = 128  # between sizes beyond those
+
+Step = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+class StepGraphs:
+    """Replays `step(slots, tokens, positions)` of the next larger size; spare rows have slot -1, which it must skip.
+
+    A size is captured when it is first needed, or all of them by `capture`. What `replay` returns is overwritten by
+    the next replay.
+    """
+
+    def __init__(self, step: Step, *, slots: int, device: torch.device) -> None:
+        self._step = step
+        self._sizes = [size for size in sizes_up_to(slots)]
+        self._inputs = torch.zeros(3, self._sizes[-1], dtype=torch.int64, device=device)
+        self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def replay(self, slots: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Logits of the first rows, one for each of `slots`."""
+        rows = len(slots)
+        size = next(size for size in self._sizes if size >= rows)
+        if size not in self._graphs:
+            self._graphs[size] = self._captured(size)
+        graph, logits = self._graphs[size]
+        torch.stack((slots, tokens, positions), out=self._inputs[:, :rows])
+        self._inputs[0, rows:size].fill_(-1)
+        graph.replay()
+        return logits[:rows]
+
+    def capture(self) -> None:
+        """Capture every size, so that no request waits for it; larger ones first, whose memory the others share."""
+        for size in reversed(self._sizes):
+            if size not in self._graphs:
+                self._graphs[size] = self._captured(size)
+
+    def _captured(self, size: int) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+        self._inputs.zero_()
+        self._inputs[0].fill_(-1)  # neither warming up nor capturing may touch a sequence
+        inputs = self._inputs[:, :size].unbind()
+        self._step(*inputs)  # compiles kernels and sets up libraries, which a capture cannot
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool):
+            logits = self._step(*inputs)
+        return graph, logits
+
+
+def sizes_up_to(slots: int) -> list[int]:
+    """The batch sizes worth a graph: small ones close together, none larger than needed for `slots`."""
+    sizes = [*_SIZES, *range(_SIZES[-1] + _COARSEST, slots + _COARSEST, _COARSEST)]
+    smallest = next(size for size in sizes if size >= slots)
+    return [size for size in sizes if size <= smallest]
