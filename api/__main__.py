@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import signal
 import sys
 from threading import Event, Thread
 from types import FrameType
 
+from sqlalchemy.exc import SQLAlchemyError
+from waitress.channel import HTTPChannel
 from waitress.server import create_server
+from waitress.task import ErrorTask
 
 from api.app import create_app
 from api.services import Services
@@ -18,7 +23,7 @@ from core.settings import Settings, load_settings
 
 EX_CONFIG = 78
 MIGRATION_RETRY_S = 1.0
-# Beyond our own limit, so that a body a little too large still gets our JSON error and not waitress's text.
+# A body a little too large is read and refused by Flask; one far too large is cut off by waitress.
 BODY_SLACK = 16
 
 logger = logging.getLogger("api")
@@ -51,6 +56,8 @@ def serve(settings: Settings) -> None:
         ident=None,
     )
 
+    server.channel_class = JsonChannel
+
     def stop(_signal: int, _frame: FrameType | None) -> None:
         stopping.set()
         raise SystemExit(0)
@@ -61,18 +68,37 @@ def serve(settings: Settings) -> None:
     server.run()
 
 
+class JsonErrorTask(ErrorTask):  # type: ignore[misc]
+    """What waitress itself refuses, such as malformed HTTP, in the shape of all our errors."""
+
+    def execute(self) -> None:
+        error = self.request.error
+        code = "body_too_large" if error.code == 413 else error.reason.lower().replace(" ", "_")
+        content = {"error": {"code": code, "message": error.body, "param": None}}
+        body = json.dumps(content).encode()
+        self.status = f"{error.code} {error.reason}"
+        self.response_headers.append(("Content-Type", "application/json"))
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
+class JsonChannel(HTTPChannel):  # type: ignore[misc]
+    error_task_class = JsonErrorTask
+
+
 def _migrate(services: Services, stopping: Event) -> None:
     """Bring the database up to date as soon as it can be reached; until then requests get a 503."""
     while not stopping.is_set():
         try:
             services.database.migrate()
             return
-        except DatabaseUnavailable as error:
-            logger.warning("migrations wait: %s", error)
-            stopping.wait(MIGRATION_RETRY_S)
         except ConfigurationError as error:
             logger.critical("%s", error)
-            return
+            os._exit(EX_CONFIG)
+        except (DatabaseUnavailable, SQLAlchemyError) as error:
+            logger.warning("migrations wait: %s", error)
+            stopping.wait(MIGRATION_RETRY_S)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from flask import Flask
 from api import errors
 from api.routes import jobs as job_routes
 from api.routes import status as status_routes
+from api.seats import Seats
 from api.services import Services, attach
 from core.database import Database
 from core.events import EventLog
@@ -26,10 +27,14 @@ from tasks.closing import Closer
 from tasks.doorbell import Doorbell
 from tasks.submit import Submitter
 
+# Statements take a millisecond: more connections than this would only wait for each other in PostgreSQL.
+MAX_CONNECTIONS = 16
+
 
 def create_app(settings: Settings, celery: Celery = celery_app) -> Flask:
     """The WSGI application. Raises ConfigurationError."""
     app = Flask("mathcode", static_folder=None)
+    app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
     attach(app.extensions, build_services(settings, celery))
@@ -40,7 +45,7 @@ def create_app(settings: Settings, celery: Celery = celery_app) -> Flask:
 
 
 def build_services(settings: Settings, celery: Celery) -> Services:
-    database = Database(settings.require_database_url(), connections=settings.api_threads)
+    database = Database(settings.require_database_url(), connections=min(settings.api_threads, MAX_CONNECTIONS))
     events = EventLog.connect(settings.require_redis_url())
     jobs = JobStore(database)
     submitter = Submitter(
@@ -53,7 +58,13 @@ def build_services(settings: Settings, celery: Celery) -> Services:
     )
     roster = Roster(database, beat_s=settings.beat_s)
     return Services(
-        settings=settings, database=database, jobs=jobs, events=events, roster=roster, submitter=submitter
+        settings=settings,
+        database=database,
+        jobs=jobs,
+        events=events,
+        roster=roster,
+        submitter=submitter,
+        seats=Seats(settings.api_threads // 2),
     )
 
 

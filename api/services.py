@@ -7,6 +7,7 @@ from typing import cast
 
 from flask import current_app
 
+from api.seats import Seats
 from core.database import Database
 from core.events import EventLog
 from core.jobs import JobStore
@@ -25,6 +26,7 @@ class Services:
     events: EventLog
     roster: Roster
     submitter: Submitter
+    seats: Seats
 
 
 def attach(extensions: dict[str, object], services: Services) -> None:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from threading import Event as Pause
 
-from core.errors import BrokerUnavailable, InvalidRequest
+from core.errors import BrokerUnavailable, DatabaseUnavailable, InvalidRequest
 from core.events import Done, EventLog, Piece, Restarted
 from core.jobs import JobStore
+from core.messages import JobState, ModelName
 
 FROM_THE_START = "0-0"
 KEEP_ALIVE_S = 2.0
@@ -20,7 +21,7 @@ def parse_event_id(header: str | None) -> str:
     """Where to resume: the value of `Last-Event-ID`, or the start."""
     if header is None or header == "":
         return FROM_THE_START
-    if not _STREAM_ID.fullmatch(header):
+    if not _STREAM_ID.fullmatch(header) or any(int(part) >= 2**64 for part in header.split("-")):
         raise InvalidRequest(
             "Last-Event-ID is not an id of this stream: send one that it gave", param="Last-Event-ID"
         )
@@ -32,19 +33,39 @@ def follow(job_id: str, *, after: str, events: EventLog, jobs: JobStore) -> Iter
 
     The ledger says when a job has ended; so the stream also ends if Redis lost its events.
     """
+    attempts: dict[ModelName, int] = {}
     while True:
-        was_final = (job := jobs.get(job_id)).state.is_final
-        batch = _read(events, job_id, after=after, block_s=0.0 if was_final else KEEP_ALIVE_S)
+        final = _final_state(jobs, job_id)
+        batch = _read(events, job_id, after=after, block_s=0.0 if final else KEEP_ALIVE_S)
         for event_id, event in batch:
             after = event_id
-            yield _render(event, event_id)
+            if _is_current(event, attempts):
+                yield _render(event, event_id)
             if isinstance(event, Done):
                 return
-        if was_final and not batch:
-            yield _render(Done(status=job.state), None)
+        if final and not batch:
+            yield _render(Done(status=final), None)
             return
         if not batch:
             yield KEEP_ALIVE
+
+
+def _final_state(jobs: JobStore, job_id: str) -> JobState | None:
+    """The job's state once it has ended; None before, and while the ledger is away."""
+    try:
+        state = jobs.state(job_id)
+    except DatabaseUnavailable:
+        return None
+    return state if state.is_final else None
+
+
+def _is_current(event: Piece | Restarted | Done, attempts: dict[ModelName, int]) -> bool:
+    """False for what a worker that was given up for dead still writes; notes the newest attempt of each model."""
+    if isinstance(event, Done):
+        return True
+    newest = attempts.get(event.model, 0)
+    attempts[event.model] = max(newest, event.attempt)
+    return event.attempt >= newest
 
 
 def _read(

@@ -8,6 +8,7 @@ statements themselves.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import psycopg2
 from psycopg2.errors import UndefinedTable
 from psycopg2.extras import RealDictCursor
-from sqlalchemy import Connection, Engine, PoolProxiedConnection, create_engine
+from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -26,6 +27,8 @@ CONNECT_TIMEOUT_S = 3
 POOL_TIMEOUT_S = 5
 MIGRATION_LOCK = 0x6D617468  # any constant: all processes of this project must agree on it
 
+logger = logging.getLogger(__name__)
+
 Parameters = Mapping[str, Any]
 Row = Mapping[str, Any]
 
@@ -34,17 +37,14 @@ class Database:
     """A pool of at most `connections` connections; safe to share between threads."""
 
     def __init__(self, url: str, *, connections: int = 8) -> None:
-        try:
-            parsed = make_url(url).set(drivername="postgresql+psycopg2")
-        except ArgumentError as error:
-            raise ConfigurationError("DATABASE_URL is not a database URL: use postgresql://...") from error
+        parsed = _parse(url)
         self._engine: Engine = create_engine(
             parsed,
             isolation_level="AUTOCOMMIT",
             pool_size=connections,
             max_overflow=0,
             pool_timeout=POOL_TIMEOUT_S,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "mathcode"},
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "mathcode", **_KEEP_ALIVE},
         )
 
     @property
@@ -61,7 +61,7 @@ class Database:
         try:
             return self._run(sql, parameters)
         except _Disconnected as error:
-            raise DatabaseUnavailable(_reason(error)) from error
+            raise _unavailable(error) from error
 
     def execute(self, sql: str, parameters: Parameters | None = None) -> None:
         """Run one statement whose result does not matter. Raises DatabaseUnavailable."""
@@ -77,9 +77,11 @@ class Database:
                 finally:
                     connection.exec_driver_sql("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK,))
         except DBAPIError as error:
-            if isinstance(error.orig, _CONNECTION_ERRORS):
-                raise DatabaseUnavailable(_reason(error.orig)) from error
+            if isinstance(error.orig, _SERVER_TROUBLE):
+                raise _unavailable(error.orig) from error
             raise
+        except psycopg2.ProgrammingError as error:
+            raise _bad_url() from error
 
     def close(self) -> None:
         self._engine.dispose()
@@ -93,11 +95,11 @@ class Database:
                 return cursor.fetchall() if cursor.description else ()
         except UndefinedTable as error:
             raise DatabaseUnavailable("the database is not set up yet: try again later") from error
-        except _CONNECTION_ERRORS as error:
+        except _SERVER_TROUBLE as error:
             if driver.closed:
                 connection.invalidate(error)
                 raise _Disconnected(*error.args) from error
-            raise DatabaseUnavailable(_reason(error)) from error
+            raise _unavailable(error) from error
         finally:
             connection.close()
 
@@ -106,15 +108,43 @@ class Database:
             return self._engine.raw_connection()
         except PoolTimeout as error:
             raise DatabaseUnavailable("all database connections are in use: try again later") from error
-        except _CONNECTION_ERRORS as error:
-            raise DatabaseUnavailable(_reason(error)) from error
+        except psycopg2.ProgrammingError as error:
+            raise _bad_url() from error
+        except _SERVER_TROUBLE as error:
+            raise _unavailable(error) from error
 
 
 class _Disconnected(Exception):
     """A pooled connection turned out to be dead."""
 
 
-_CONNECTION_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
+# InternalError is, among others, what a server says that became read-only.
+_SERVER_TROUBLE = (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.InternalError)
+
+# A server that vanished from the network is noticed after some ten seconds, and not by the kernel's defaults.
+_KEEP_ALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise _bad_url() from error
+    if parsed.get_backend_name() not in {"postgresql", "postgres"}:
+        raise _bad_url()
+    return parsed.set(drivername="postgresql+psycopg2")
+
+
+def _bad_url() -> ConfigurationError:
+    return ConfigurationError(
+        "DATABASE_URL is not one of PostgreSQL: use postgresql://user:password@host:port/name"
+    )
 
 
 def _apply_missing(connection: Connection) -> None:
@@ -143,6 +173,7 @@ def _migrations() -> list[tuple[int, str, str]]:
     return [(int(e.name[:4]), e.name[5:-4], e.read_text(encoding="utf-8")) for e in ordered]
 
 
-def _reason(error: BaseException) -> str:
-    cause = str(getattr(error, "orig", error)).strip()
-    return f"PostgreSQL does not answer ({cause.splitlines()[0] if cause else 'no reason given'}): try again later"
+def _unavailable(error: BaseException) -> DatabaseUnavailable:
+    """What callers may know; what the server said goes to the log, as it names hosts and users."""
+    logger.warning("PostgreSQL: %s", str(error).strip() or type(error).__name__)
+    return DatabaseUnavailable("PostgreSQL does not answer: try again later")

@@ -7,7 +7,8 @@ MathcodeError
 │   └── JobNotFound
 ├── Unavailable               the caller tries again later
 │   ├── DatabaseUnavailable
-│   └── BrokerUnavailable
+│   ├── BrokerUnavailable
+│   └── TooManyStreams
 └── ConfigurationError        the operator changes the installation
     ├── CheckpointError
     ├── KernelsMissing
@@ -76,7 +77,7 @@ class JobNotFound(InvalidRequest):
 
 
 class Unavailable(MathcodeError):
-    """A service this process needs does not answer; nothing was done."""
+    """A service this process needs does not answer."""
 
     code = "unavailable"
 
@@ -91,6 +92,12 @@ class BrokerUnavailable(Unavailable):
     """Redis cannot be reached."""
 
     code = "broker_unavailable"
+
+
+class TooManyStreams(Unavailable):
+    """Every thread set aside for event streams follows one."""
+
+    code = "too_many_streams"
 
 
 class ConfigurationError(MathcodeError):

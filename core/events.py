@@ -7,12 +7,14 @@ stream, so a follower resumes after any id it has seen, on any process.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
@@ -21,6 +23,7 @@ from core.messages import JobState, ModelName
 
 KEPT_S = 24 * 3600
 SOCKET_TIMEOUT_S = 5.0
+PAUSE_S = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +33,11 @@ class _Event(BaseModel):
 
 
 class Piece(_Event):
-    """The next piece of one model's text."""
+    """The next piece of one model's text, as its `attempt` writes it."""
 
     event: Literal["piece"] = "piece"
     model: ModelName
+    attempt: int
     text: str
 
 
@@ -61,6 +65,7 @@ class EventLog:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._silent_until = 0.0
 
     @classmethod
     def connect(cls, url: str) -> EventLog:
@@ -70,12 +75,15 @@ class EventLog:
             protocol=2,
             socket_connect_timeout=1.0,
             socket_timeout=SOCKET_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 1),  # once: for a pooled connection that a restarted server has closed
+            # Once, for a pooled connection that a restarted server has closed; a timeout may have been executed.
+            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
         return cls(redis)
 
     def append(self, job_id: str, *events: Piece | Restarted | Done) -> None:
-        """Add events in order; drops them, with a warning, if Redis is away."""
+        """Add events in order; while Redis is away they are dropped, with a warning every PAUSE_S."""
+        if time.monotonic() < self._silent_until:
+            return
         pipeline = self._redis.pipeline(transaction=False)
         for event in events:
             pipeline.xadd(_key(job_id), {"event": event.model_dump_json()})
@@ -83,7 +91,8 @@ class EventLog:
         try:
             pipeline.execute()
         except RedisError as error:
-            logger.warning("events of job %s dropped, Redis is away: %s", job_id, error)
+            self._silent_until = time.monotonic() + PAUSE_S
+            logger.warning("events are dropped, Redis is away: %s", error)
 
     def read(
         self, job_id: str, *, after: str = "0-0", block_s: float = 0.0

@@ -4,15 +4,15 @@ The row is the truth about a job and is written before anything is published. Wh
 finish) is in `core.leases`; what the reconciler does, in `core.repairs`.
 
     queued -> running -> succeeded | failed | dead | cancelled | expired
-    queued -> cancelled | expired | failed           (nobody had begun)
+    queued -> cancelled | expired                    (nobody had begun)
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from pydantic import TypeAdapter
 from uuid_utils import uuid7
@@ -33,11 +33,11 @@ from core.messages import (
 
 OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
 
-TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
-    JobState.QUEUED: frozenset(JobState) - {JobState.QUEUED},
-    JobState.RUNNING: frozenset(state for state in JobState if state.is_final),
-    **{state: frozenset() for state in JobState if state.is_final},
-}
+_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+HEAD = 200
+
+_SUMMARIES = """SELECT id::text, state, task_type, left(request ->> 'prompt', %(head)s) AS prompt,
+    created_at, finished_at FROM job"""
 
 _COLUMNS = """id::text, state, request::text, route::text, answer::text, error::text, created_at, started_at,
     finished_at, deadline_at, cancel_requested_at"""
@@ -71,6 +71,18 @@ class Job:
     error: Failure | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSummary:
+    """One job in a list: its prompt is cut to HEAD characters, its answer left out."""
+
+    id: str
+    state: JobState
+    task_type: str
+    prompt: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
 class JobStore:
     """The ledger's front: what the API and the merge task need."""
 
@@ -93,17 +105,27 @@ class JobStore:
             raise JobNotFound(job_id)
         return _job(rows[0])
 
-    def page(self, *, state: JobState | None, after: str | None, limit: int) -> list[Job]:
+    def state(self, job_id: str) -> JobState:
+        """Only where the job stands; JobNotFound as for `get`."""
+        rows = self._database.fetch("SELECT state FROM job WHERE id = %(id)s", {"id": parse_id(job_id)})
+        if not rows:
+            raise JobNotFound(job_id)
+        return JobState(rows[0]["state"])
+
+    def page(self, *, state: JobState | None, after: str | None, limit: int) -> list[JobSummary]:
         """Jobs, newest first, beginning after (older than) the id `after`."""
         conditions = ["TRUE"] + ["state = %(state)s"] * bool(state) + ["id < %(after)s"] * bool(after)
-        sql = f"SELECT {_COLUMNS} FROM job WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT %(limit)s"  # noqa: S608
-        parameters = {"state": state, "after": parse_id(after) if after else None, "limit": limit}
-        return [_job(row) for row in self._database.fetch(sql, parameters)]
+        sql = f"{_SUMMARIES} WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT %(limit)s"
+        parameters = {"state": state, "after": parse_id(after) if after else None, "limit": limit, "head": HEAD}
+        return [
+            JobSummary(**{**row, "state": JobState(row["state"])}) for row in self._database.fetch(sql, parameters)
+        ]
 
     def request_cancel(self, job_id: str) -> None:
         """Persist the wish and end what no worker has begun. JobNotFound if there is no such job."""
-        if not self._database.fetch(_FLAG_CANCEL, {"id": parse_id(job_id)}):
-            self.get(job_id)  # raises if it does not exist; a finished job stays as it is
+        job_id = parse_id(job_id)
+        if not self._database.fetch(_FLAG_CANCEL, {"id": job_id}):
+            self.state(job_id)  # raises if it does not exist; a finished job stays as it is
             return
         self._database.execute(
             _CANCEL_UNSTARTED,
@@ -123,11 +145,10 @@ class JobStore:
 
 
 def parse_id(job_id: str) -> str:
-    """The id in canonical form, or JobNotFound."""
-    try:
-        return str(UUID(job_id))
-    except ValueError as error:
-        raise JobNotFound(job_id) from error
+    """The id if it has the one form this system writes, or JobNotFound."""
+    if not _ID.fullmatch(job_id):
+        raise JobNotFound(job_id)
+    return job_id
 
 
 def verdict_parameters(verdict: Verdict) -> dict[str, str | None]:

@@ -1,7 +1,7 @@
 """A worker's side of the ledger: claim a completion, keep the lease, finish behind the fence.
 
-A completion belongs to whoever holds its current `attempt` number while it is `running`. Every write names that
-number, so a worker that was given up for dead cannot overwrite what its successor did.
+A completion belongs to the worker that holds its current `attempt` number while it is `running`. Every write names
+both, so a worker that was given up for dead cannot overwrite what its successor did.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ class Finish:
 
 
 class LeaseStore:
-    """Claims on completions. `lease_s` is how long a silent worker keeps what it claimed."""
+    """Claims on completions.
+
+    `worker` names this process and no other, ever; `lease_s` is how long a silent one keeps what it claimed.
+    """
 
     def __init__(self, database: Database, *, worker: str, lease_s: float) -> None:
         self._database = database
@@ -88,23 +91,22 @@ class LeaseStore:
 
     def release(self, claim: Claim) -> bool:
         """Hand the completion back unfinished; it does not count as lost."""
-        return bool(self._database.fetch(_RELEASE, _fence(claim)))
+        return bool(self._database.fetch(_RELEASE, self._fence(claim)))
 
     def finish(self, claim: Claim, outcome: Outcome) -> Finish | None:
         """Record what one of several models gave; None if the claim was lost."""
-        rows = self._database.fetch(_FINISH, {**_fence(claim), "outcome": outcome.model_dump_json()})
+        rows = self._database.fetch(_FINISH, {**self._fence(claim), "outcome": outcome.model_dump_json()})
         if not rows:
             return None
         return Finish(tuple(ModelName(m) for m in rows[0]["released"]), rows[0]["open"] == 0)
 
     def finish_job(self, claim: Claim, outcome: Outcome, verdict: Verdict) -> bool:
         """Record the only model's outcome and close its job in one step; False if the claim was lost."""
-        parameters = {**_fence(claim), "outcome": outcome.model_dump_json(), **verdict_parameters(verdict)}
+        parameters = {**self._fence(claim), "outcome": outcome.model_dump_json(), **verdict_parameters(verdict)}
         return bool(self._database.fetch(_FINISH_JOB, parameters))
 
-
-def _fence(claim: Claim) -> dict[str, object]:
-    return {"id": claim.job_id, "model": claim.model, "attempt": claim.attempt}
+    def _fence(self, claim: Claim) -> dict[str, object]:
+        return {"id": claim.job_id, "model": claim.model, "attempt": claim.attempt, **self._holder}
 
 
 # A claim need not survive a crash of the database, so its commit does not wait for the disk: should it be lost,
@@ -141,11 +143,13 @@ UPDATE completion SET lease_until = now() + make_interval(secs => %(lease_s)s)
 FROM unnest(%(ids)s::uuid[], %(models)s::text[], %(attempts)s::int[]) AS held (job_id, model, attempt)
 JOIN job ON job.id = held.job_id
 WHERE completion.job_id = held.job_id AND completion.model = held.model AND completion.attempt = held.attempt
-  AND completion.state = 'running'
+  AND completion.worker = %(worker)s AND completion.state = 'running'
 RETURNING completion.job_id::text, completion.model, job.cancel_requested_at IS NOT NULL AS cancelled
 """
 
-_MINE = "job_id = %(id)s AND model = %(model)s AND attempt = %(attempt)s AND state = 'running'"
+# The worker is part of the fence: a claim lost with the database's last moments leaves its number to the next one.
+_MINE = """job_id = %(id)s AND model = %(model)s AND attempt = %(attempt)s AND worker = %(worker)s
+  AND state = 'running'"""
 
 _RELEASE = f"""
 UPDATE completion SET state = 'queued', queued_at = now(), worker = NULL, lease_until = NULL

@@ -34,9 +34,12 @@ class RepairStore:
         rows = self._database.fetch(_REAP, parameters)
         return [Branch(row["job_id"], ModelName(row["model"])) for row in rows if row["state"] == "queued"]
 
-    def end_unstarted(self) -> int:
-        """End waiting completions whose deadline has passed or whose caller has cancelled."""
-        return len(self._database.fetch(_END_UNSTARTED))
+    def end_overdue(self, *, slack_s: float) -> int:
+        """End completions whose deadline has passed or whose caller has cancelled.
+
+        Those that wait end at once; those that run, `slack_s` later: their engine should have ended them itself.
+        """
+        return len(self._database.fetch(_END_OVERDUE, {"slack_s": slack_s}))
 
     def free_waiting(self) -> list[Branch]:
         """Make runnable what waited for a model that has ended without passing the turn on."""
@@ -47,10 +50,11 @@ class RepairStore:
         return [row["id"] for row in self._database.fetch(_UNMERGED)]
 
     def unannounced(self, model: ModelName, *, messages: int, grace_s: float, limit: int = 5000) -> list[Branch]:
-        """The oldest waiting completions for which the queue holds too few messages.
+        """Waiting completions whose message is lost; calling this counts as announcing them again.
 
-        `messages` is the queue's length. Completions younger than `grace_s` are left alone: their message may be
-        on its way.
+        Lost are as many of the oldest as the queue holds too few messages (`messages` is its length), and those
+        overtaken: one that was announced later has been running for a while. Completions announced less than
+        `grace_s` ago are left alone, their message may be on its way.
         """
         parameters = {"model": model, "messages": messages, "grace_s": grace_s, "limit": limit}
         return [Branch(row["job_id"], model) for row in self._database.fetch(_UNANNOUNCED, parameters)]
@@ -67,16 +71,17 @@ WHERE state = 'running' AND lease_until < now()
 RETURNING job_id::text, model, state
 """
 
-_END_UNSTARTED = """
+_END_OVERDUE = """
 UPDATE completion
-SET state = 'done', finished_at = now(), outcome = jsonb_build_object(
+SET state = 'done', finished_at = now(), lease_until = NULL, outcome = jsonb_build_object(
     'model', model,
     'code', CASE WHEN job.cancel_requested_at IS NULL THEN 'expired' ELSE 'cancelled' END,
-    'message', CASE WHEN job.cancel_requested_at IS NULL
-               THEN 'its deadline passed before a worker was free' ELSE 'cancelled before it began' END)
+    'message', CASE WHEN job.cancel_requested_at IS NULL THEN 'its deadline passed' ELSE 'it was cancelled' END
+        || CASE WHEN completion.state = 'running' THEN ', but its worker went on' ELSE ' before it began' END)
 FROM job
-WHERE job.id = completion.job_id AND completion.state IN ('waiting', 'queued')
-  AND job.state IN ('queued', 'running') AND (job.deadline_at < now() OR job.cancel_requested_at IS NOT NULL)
+WHERE job.id = completion.job_id AND completion.state <> 'done' AND job.state IN ('queued', 'running')
+  AND least(job.deadline_at, job.cancel_requested_at)
+      < now() - make_interval(secs => CASE WHEN completion.state = 'running' THEN %(slack_s)s ELSE 0 END)
 RETURNING completion.job_id
 """
 
@@ -95,10 +100,22 @@ WHERE (state = 'running' OR (state = 'queued' AND (deadline_at < now() OR cancel
 """
 
 _UNANNOUNCED = """
-WITH overdue AS (
-    SELECT job_id::text, queued_at FROM completion
-    WHERE state = 'queued' AND model = %(model)s AND queued_at < now() - make_interval(secs => %(grace_s)s)
+WITH bounds AS (
+    SELECT now() - make_interval(secs => %(grace_s)s) AS overdue,
+           (SELECT count(*) FROM completion
+            WHERE state = 'queued' AND model = %(model)s) - %(messages)s AS missing,
+           (SELECT max(queued_at) FROM completion WHERE state = 'running' AND model = %(model)s
+            AND started_at < now() - make_interval(secs => %(grace_s)s)) AS served
+), lost AS (
+    (SELECT job_id FROM completion, bounds
+     WHERE state = 'queued' AND model = %(model)s AND queued_at < overdue
+     ORDER BY queued_at LIMIT (SELECT least(%(limit)s, greatest(0, missing)) FROM bounds))
+    UNION
+    (SELECT job_id FROM completion, bounds
+     WHERE state = 'queued' AND model = %(model)s AND queued_at < overdue AND queued_at < served
+     LIMIT %(limit)s)
 )
-SELECT job_id FROM overdue ORDER BY queued_at
-LIMIT least(%(limit)s, greatest(0, (SELECT count(*) FROM overdue) - %(messages)s))
+UPDATE completion SET queued_at = now()
+FROM lost WHERE completion.job_id = lost.job_id AND completion.model = %(model)s AND completion.state = 'queued'
+RETURNING completion.job_id::text
 """

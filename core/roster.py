@@ -10,7 +10,7 @@ FORGOTTEN_AFTER_S = 24 * 3600
 
 
 class Roster:
-    """The table of workers; `beat_s` is the heartbeat's interval."""
+    """The table of workers; `beat_s` is the heartbeat's interval. Names read `queue@host:pid`."""
 
     def __init__(self, database: Database, *, beat_s: float) -> None:
         self._database = database
@@ -23,6 +23,10 @@ class Roster:
 
     def leave(self, name: str) -> None:
         self._database.execute("DELETE FROM worker WHERE name = %(name)s", {"name": name})
+
+    def forget_host(self, host: str) -> None:
+        """Sign off every worker of a host; those that live sign in again with their next beat."""
+        self._database.execute(_FORGET_HOST, {"host": host})
 
     def alive(self) -> dict[str, int]:
         """Number of living workers by queue; queues without one are absent."""
@@ -44,5 +48,7 @@ _ALIVE = """
 SELECT queue, count(*)::int AS workers FROM worker
 WHERE seen_at > now() - make_interval(secs => %(silence_s)s) GROUP BY queue ORDER BY queue
 """
+
+_FORGET_HOST = "DELETE FROM worker WHERE split_part(split_part(name, '@', 2), ':', 1) = %(host)s"
 
 _FORGET = "DELETE FROM worker WHERE seen_at < now() - make_interval(secs => %(silence_s)s)"

@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -170,7 +171,13 @@ class Settings(BaseSettings):
     )
 
     # API
-    api_threads: int = env("MATHCODE_API_THREADS", 16, "Threads of the API server.", ge=1, le=1024)
+    api_threads: int = env(
+        "MATHCODE_API_THREADS",
+        32,
+        "Threads of the API server; half of them may follow event streams.",
+        ge=2,
+        le=1024,
+    )
     max_body_bytes: int = env("MATHCODE_MAX_BODY_BYTES", 1_048_576, "Largest request body, in bytes.", ge=1024)
     log_level: str = env(
         "MATHCODE_LOG_LEVEL",
@@ -191,6 +198,20 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(word.strip().lower() for word in value.split(",") if word.strip())
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: SecretStr | None) -> SecretStr | None:
+        """Check scheme and port; certificates of `rediss://` are verified unless the URL says otherwise."""
+        if value is None:
+            return None
+        parts = urlsplit(value.get_secret_value())
+        if parts.scheme not in {"redis", "rediss"} or not parts.hostname or parts.port == 0:
+            raise ValueError("is not a Redis URL: use redis://:password@host:port/0 or rediss://...")
+        if parts.scheme == "rediss" and "ssl_cert_reqs" not in parts.query:
+            query = f"{parts.query}&ssl_cert_reqs=required".lstrip("&")  # Celery insists on being told
+            return SecretStr(urlunsplit(parts._replace(query=query)))
         return value
 
     @field_validator("data_dir")

@@ -7,7 +7,6 @@ from contextlib import closing
 
 from core.database import Database
 from core.roster import Roster
-from stack.processes import QUEUES
 
 _BEAT_S = 1.0  # only for reading the roster, which is not done here
 
@@ -19,6 +18,4 @@ def prepare_ledger(database_url: str) -> None:
     """
     with closing(Database(database_url, connections=1)) as database:
         database.migrate()
-        roster = Roster(database, beat_s=_BEAT_S)
-        for queue in QUEUES:
-            roster.leave(f"{queue}@{socket.gethostname()}")
+        Roster(database, beat_s=_BEAT_S).forget_host(socket.gethostname())

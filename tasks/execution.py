@@ -10,7 +10,7 @@ from threading import Event
 from core.errors import DatabaseUnavailable
 from core.events import Done, EventLog, Piece, Restarted
 from core.leases import Claim, LeaseStore, Refusal
-from core.messages import Failure, ModelName, Outcome, TaskType
+from core.messages import Failure, FailureCode, ModelName, Outcome, TaskType
 from core.work import Delta, Work
 from ensemble import merging, prompting
 from tasks.doorbell import Doorbell
@@ -66,11 +66,17 @@ class Executor:
         claim = held.claim
         if claim.attempt > 1:
             self._events.append(claim.job_id, Restarted(model=claim.model, attempt=claim.attempt))
+        outcome = self._ask_engine(claim, _work(claim, held.stop, notes=claim.notes))
+        if claim.notes and isinstance(outcome, Failure) and outcome.code is FailureCode.PROMPT_TOO_LONG:
+            outcome = self._ask_engine(claim, _work(claim, held.stop, notes=None))  # it was accepted without them
+        logger.info("job %s %s attempt %d: %s", claim.job_id, claim.model, claim.attempt, _summary(outcome))
+        return outcome
+
+    def _ask_engine(self, claim: Claim, work: Work) -> Outcome:
         pieces = _PieceWriter(self._events, claim)
-        for item in self._engine.generate(_work(claim, held.stop)):
+        for item in self._engine.generate(work):
             if not isinstance(item, Delta):
                 pieces.flush()
-                logger.info("job %s %s attempt %d: %s", claim.job_id, claim.model, claim.attempt, _summary(item))
                 return item
             pieces.write(item.text)
         raise RuntimeError(f"the engine of {claim.model} ended without an outcome")
@@ -121,18 +127,20 @@ class _PieceWriter:
     def flush(self) -> None:
         if self._pending:
             text = "".join(self._pending)
-            self._events.append(self._claim.job_id, Piece(model=self._claim.model, text=text))
+            self._events.append(
+                self._claim.job_id, Piece(model=self._claim.model, attempt=self._claim.attempt, text=text)
+            )
             self._pending.clear()
             self._flushed_at = time.monotonic()
 
 
-def _work(claim: Claim, stop: Event) -> Work:
+def _work(claim: Claim, stop: Event, *, notes: str | None) -> Work:
     messages = prompting.compose(
         model=claim.model,
         task_type=claim.task_type,
         strategy=claim.request.strategy,
         prompt=claim.request.prompt,
-        notes=claim.notes,
+        notes=notes,
     )
     return Work(messages=messages, sampling=claim.request.sampling, deadline=claim.deadline, cancelled=stop)
 

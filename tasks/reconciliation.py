@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.errors import BrokerUnavailable
+from core.errors import BrokerUnavailable, DatabaseUnavailable
 from core.messages import ModelName
 from core.repairs import RepairStore
 from core.roster import Roster
@@ -15,6 +16,8 @@ from tasks.queues import QueueName
 
 # A message younger than this may still be on its way.
 GRACE_S = 2.0
+# How long after deadline or cancellation an engine may need to stop by itself.
+SLACK_S = 30.0
 
 logger = logging.getLogger(__name__)
 
@@ -30,19 +33,33 @@ class Report:
 
 
 class Reconciler:
-    """One pass is safe at any time, also while another one runs."""
+    """One pass is safe at any time, also while another one runs.
 
-    def __init__(self, *, repairs: RepairStore, closer: Closer, doorbell: Doorbell, roster: Roster) -> None:
+    `is_steady` says that the ledger has been within reach for a while. Right after an outage every lease has run
+    out, and living workers shall renew theirs before anything is taken from the silent ones.
+    """
+
+    def __init__(
+        self,
+        *,
+        repairs: RepairStore,
+        closer: Closer,
+        doorbell: Doorbell,
+        roster: Roster,
+        is_steady: Callable[[], bool],
+    ) -> None:
+        self._is_steady = is_steady
         self._repairs = repairs
         self._closer = closer
         self._doorbell = doorbell
         self._roster = roster
 
     def reconcile(self) -> Report:
-        taken_back = self._repairs.reap()
-        ended = self._repairs.end_unstarted()
+        """Raises DatabaseUnavailable; what was mended until then stays mended."""
+        taken_back = self._repairs.reap() if self._is_steady() else []
+        ended = self._repairs.end_overdue(slack_s=SLACK_S)
         freed = self._repairs.free_waiting()
-        merged = sum(self._closer.close_if_complete(job_id) for job_id in self._repairs.unmerged())
+        merged = sum(self._merge(job_id) for job_id in self._repairs.unmerged())
         for branch in (*taken_back, *freed):
             self._doorbell.announce(branch.job_id, (branch.model,))
         announced = sum(self._announce_forgotten(model) for model in ModelName)
@@ -51,6 +68,15 @@ class Reconciler:
         if report != Report(taken_back=0, ended=0, merged=0, announced=0):
             logger.info("mended: %s", report)
         return report
+
+    def _merge(self, job_id: str) -> bool:
+        try:
+            return self._closer.close_if_complete(job_id)
+        except DatabaseUnavailable:
+            raise
+        except Exception:  # one bad row must not keep all others from being mended
+            logger.exception("job %s cannot be merged", job_id)
+            return False
 
     def _announce_forgotten(self, model: ModelName) -> int:
         """Publish again for completions that wait while the queue holds too few messages for them."""

@@ -41,6 +41,8 @@ class Running:
         held = Held(claim)
         key = (claim.job_id, claim.model)
         with self._lock:
+            if (former := self._held.get(key)) is not None:
+                _stop(former, StopReason.LOST)  # this process claimed again what it had been given up for
             self._held[key] = held
             if self._is_draining:
                 _stop(held, StopReason.DRAINED)

@@ -34,7 +34,7 @@ class Submitter:
     def submit(self, request: GenerationRequest) -> Job:
         """Accept a job: once this returns it will end, even if the broker is away now.
 
-        Raises InvalidRequest or DatabaseUnavailable; then nothing was stored.
+        Raises InvalidRequest (nothing was stored) or DatabaseUnavailable (it is not known to be stored).
         """
         route = self._router.route(request.prompt, request.force_task_type)
         self._admission.check(request, route)

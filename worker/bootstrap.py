@@ -8,6 +8,8 @@ cannot.
 from __future__ import annotations
 
 import logging
+import os
+import socket
 from dataclasses import dataclass
 from threading import Timer
 from typing import Any
@@ -75,7 +77,10 @@ class WorkerProcess:
 
 
 def build_worker(queue: QueueName, name: str, *, settings: Settings, celery: Celery) -> WorkerProcess:
-    """Connect and load everything a worker of `queue` needs. Raises ConfigurationError or DatabaseUnavailable."""
+    """Connect and load everything a worker of `queue` needs. Raises ConfigurationError or DatabaseUnavailable.
+
+    `name` must be of this process alone: it is part of the fence that protects others' answers.
+    """
     database = Database(settings.require_database_url(), connections=settings.slots + 2)
     database.migrate()
     events = EventLog.connect(settings.require_redis_url())
@@ -84,7 +89,6 @@ def build_worker(queue: QueueName, name: str, *, settings: Settings, celery: Cel
     closer = Closer(jobs=jobs, events=events)
     roster = Roster(database, beat_s=settings.beat_s)
     repairs = RepairStore(database, max_attempts=settings.max_attempts)
-    reconciler = Reconciler(repairs=repairs, closer=closer, doorbell=doorbell, roster=roster)
     engine = _load_engine(queue, settings)
     executor = (
         Executor(engine=engine, leases=leases, events=events, doorbell=doorbell, running=running)
@@ -97,6 +101,9 @@ def build_worker(queue: QueueName, name: str, *, settings: Settings, celery: Cel
         roster.sign(name=name, queue=queue.value, version=version, slots=settings.slots)
 
     heart = Heart(leases=leases, running=running, engine=engine, sign=sign, interval_s=settings.beat_s)
+    reconciler = Reconciler(
+        repairs=repairs, closer=closer, doorbell=doorbell, roster=roster, is_steady=heart.is_steady
+    )
     host = Host(running=running, closer=closer, reconciler=reconciler, executor=executor)
     return WorkerProcess(
         name=name,
@@ -146,7 +153,8 @@ class HostStep(bootsteps.StartStopStep):  # type: ignore[misc]
     def create(self, worker: Any) -> None:
         try:
             queue = served_queue(set(worker.app.amqp.queues.consume_from))
-            self.process = build_worker(queue, worker.hostname, settings=load_settings(), celery=worker.app)
+            name = f"{queue.value}@{socket.gethostname()}:{os.getpid()}"
+            self.process = build_worker(queue, name, settings=load_settings(), celery=worker.app)
             self.process.start()
         except MathcodeError as error:
             logger.critical("%s", error)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import time
 from collections.abc import Callable
 from threading import Event, Thread
 
@@ -13,6 +15,7 @@ from tasks.ports import Engine
 from tasks.running import Running
 
 EX_SOFTWARE = 70
+GAP = 2.5  # intervals without a beat after which leases of living workers may have run out
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +37,8 @@ class Heart:
         self._engine = engine
         self._sign = sign
         self._interval_s = interval_s
+        self._last_beat = -math.inf
+        self._steady_since = math.inf
         self._stopped = Event()
         self._thread = Thread(target=self._run, name="heart", daemon=True)
 
@@ -56,6 +61,18 @@ class Heart:
                 elif renewal.cancel_requested:
                     self._running.cancel(claim.job_id)
         self._sign()
+        self._note_beat()
+
+    def is_steady(self) -> bool:
+        """Whether beats have reached the ledger without a gap, and one more than just now."""
+        now = time.monotonic()
+        return now - self._last_beat < GAP * self._interval_s and now - self._steady_since >= self._interval_s
+
+    def _note_beat(self) -> None:
+        now = time.monotonic()
+        if now - self._last_beat >= GAP * self._interval_s:
+            self._steady_since = now
+        self._last_beat = now
 
     def _run(self) -> None:
         while not self._stopped.wait(self._interval_s):
@@ -66,3 +83,5 @@ class Heart:
                 self.beat()
             except DatabaseUnavailable as error:
                 logger.warning("heartbeat missed: %s", error)
+            except Exception:  # a heart that stops would cost every answer of this process
+                logger.exception("heartbeat failed")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from werkzeug.datastructures import MultiDict
 
 from core.errors import InvalidRequest
-from core.jobs import Job
+from core.jobs import Job, JobSummary
 from core.messages import (
     MAX_DEADLINE_S,
     GenerationRequest,
@@ -107,10 +107,23 @@ def render_job(job: Job) -> dict[str, Any]:
     }
 
 
-def render_page(jobs: list[Job], limit: int) -> dict[str, Any]:
+def render_page(jobs: list[JobSummary], limit: int) -> dict[str, Any]:
     """`jobs` holds one more than `limit` if there is a further page."""
-    data = [render_job(job) for job in jobs[:limit]]
+    data = [_render_summary(job) for job in jobs[:limit]]
     return {"object": "list", "data": data, "has_more": len(jobs) > limit}
+
+
+def _render_summary(job: JobSummary) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "object": "job.summary",
+        "status": job.state,
+        "task_type": job.task_type,
+        "prompt": job.prompt,
+        "created_at": _moment(job.created_at),
+        "finished_at": _moment(job.finished_at),
+        "links": {"self": f"/v1/jobs/{job.id}"},
+    }
 
 
 _LINKS = {"self": "", "cancel": "/cancel", "events": "/events"}

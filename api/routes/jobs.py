@@ -40,6 +40,9 @@ def cancel(job_id: str) -> ResponseReturnValue:
 @blueprint.get("/<job_id>/events")
 def events(job_id: str) -> ResponseReturnValue:
     s, after = services(), streaming.parse_event_id(request.headers.get("Last-Event-ID"))
-    job = s.jobs.get(job_id)
-    stream = streaming.follow(job.id, after=after, events=s.events, jobs=s.jobs)
-    return Response(stream, mimetype="text/event-stream", headers={"Cache-Control": "no-store"})
+    s.jobs.state(job_id)
+    seat = s.seats.take()
+    stream = streaming.follow(job_id, after=after, events=s.events, jobs=s.jobs)
+    response = Response(stream, mimetype="text/event-stream", headers={"Cache-Control": "no-store"})
+    response.call_on_close(seat.leave)
+    return response

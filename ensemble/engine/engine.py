@@ -17,6 +17,8 @@ from ensemble.engine.scheduler import Scheduler
 from ensemble.engine.sequence import Event, Sequence
 from ensemble.models import ModelSpec
 
+CLOSE_TIMEOUT_S = 30.0
+
 log = logging.getLogger(__name__)
 
 
@@ -99,11 +101,11 @@ class ModelEngine(Generic[State]):
             sequence.is_abandoned = True
 
     def close(self) -> None:
-        """Stop; running and waiting work ends with a `Failure`. Idempotent."""
+        """Stop; running and waiting work ends with a `Failure`. Idempotent; waits for a stuck step only so long."""
         with self._changed:
             self._is_closing = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(CLOSE_TIMEOUT_S)
         atexit.unregister(self.close)
 
     def _sequence(self, work: Work) -> Sequence:

@@ -135,8 +135,9 @@ def test_the_fence_keeps_a_worker_that_was_given_up_from_writing(
 
 
 def test_a_renewed_lease_is_not_reaped_and_shows_the_wish_to_cancel(
-    jobs: JobStore, leases: LeaseStore, lapsed: LeaseStore, repairs: RepairStore
+    database: Database, jobs: JobStore, lapsed: LeaseStore, repairs: RepairStore
 ) -> None:
+    leases = LeaseStore(database, worker="slow@host", lease_s=60)
     job = jobs.insert(_new())
     claim = _claimed(lapsed, job)
     (renewal,) = leases.renew([claim])
@@ -218,7 +219,7 @@ def test_a_cancelled_job_cannot_be_claimed_and_merges_as_cancelled(jobs: JobStor
 def test_deadlines_end_what_has_not_begun(jobs: JobStore, leases: LeaseStore, repairs: RepairStore) -> None:
     late = jobs.insert(_new(TaskType.HYBRID, deadline_s=0.000001))
     in_time = jobs.insert(_new())
-    assert repairs.end_unstarted() == 2
+    assert repairs.end_overdue(slack_s=30) == 2
     assert repairs.unmerged() == [late.id]
     assert isinstance(leases.claim(in_time.id, MATHSTRAL), Claim)
 
@@ -232,11 +233,43 @@ def test_only_as_many_waiting_jobs_are_announced_again_as_messages_are_missing(
         found = repairs.unannounced(MATHSTRAL, messages=messages, grace_s=0)
         return [branch.job_id for branch in found]
 
-    assert unannounced(0) == ids
-    assert unannounced(3) == ids[:2]
     assert unannounced(5) == unannounced(9) == []
+    assert sorted(unannounced(3)) == ids[:2]
+    assert sorted(unannounced(3)) == ids[2:4]  # the first two were announced just now
+    assert sorted(unannounced(0)) == ids
     assert repairs.unannounced(MATHSTRAL, messages=0, grace_s=60) == []
     assert repairs.unannounced(CODESTRAL, messages=0, grace_s=0) == []
+
+
+def test_a_job_that_was_overtaken_is_announced_again(
+    jobs: JobStore, leases: LeaseStore, repairs: RepairStore
+) -> None:
+    forgotten, later = jobs.insert(_new()), jobs.insert(_new())
+    _claimed(leases, later)
+    (branch,) = repairs.unannounced(MATHSTRAL, messages=1000, grace_s=0)
+    assert branch.job_id == forgotten.id
+    assert repairs.unannounced(MATHSTRAL, messages=1000, grace_s=0) == []
+
+
+def test_a_claim_of_another_process_with_the_same_number_is_fenced_off(
+    database: Database, jobs: JobStore, leases: LeaseStore
+) -> None:
+    claim = _claimed(leases, jobs.insert(_new()))
+    other = LeaseStore(database, worker="two@host", lease_s=60)
+    assert other.renew([claim]) == []
+    assert not other.release(claim)
+    assert not other.finish_job(claim, _completion(), _verdict())
+
+
+def test_a_worker_that_goes_on_after_the_end_is_cut_off(
+    jobs: JobStore, leases: LeaseStore, repairs: RepairStore
+) -> None:
+    claim = _claimed(leases, jobs.insert(_new()))
+    jobs.request_cancel(claim.job_id)
+    assert repairs.end_overdue(slack_s=30) == 0
+    assert repairs.end_overdue(slack_s=0) == 1
+    assert repairs.unmerged() == [claim.job_id]
+    assert not leases.finish_job(claim, _completion(), _verdict())
 
 
 def test_the_roster_counts_workers_that_have_been_heard(database: Database) -> None:

@@ -116,12 +116,13 @@ def test_servers_may_go_and_come_back_without_a_restart(tmp_path: Path) -> None:
             database_url=servers.urls.database_url, redis_url=servers.urls.redis_url, data_dir=tmp_path
         ) as fresh,
     ):
-        fresh.start("api", "mathstral", "light", "beat")
+        fresh.start("api", "mathstral", "codestral", "light", "beat")
         servers.redis.stop()
-        job_id = fresh.submit("Solve the equation x = 1", max_tokens=3)
-        assert fresh.status(job_id) == "queued"
+        job_ids = [fresh.submit(prompt, max_tokens=3) for prompt in ("Solve the equation x = 1", HYBRID_PROMPT)]
+        assert [fresh.status(job_id) for job_id in job_ids] == ["queued", "queued"]
         servers.redis.start()
-        assert fresh.finished(job_id, within_s=40)["status"] == "succeeded"
+        for job_id in job_ids:
+            assert fresh.finished(job_id, within_s=40)["status"] == "succeeded"
 
         servers.postgres.stop()
         refusal = fresh.post("/v1/jobs", {"prompt": "Solve x = 1"})
@@ -134,6 +135,52 @@ def test_servers_may_go_and_come_back_without_a_restart(tmp_path: Path) -> None:
         assert fresh.ask("Solve the equation x = 2", max_tokens=3)["status"] == "succeeded"
 
 
+def test_an_outage_longer_than_the_leases_costs_no_attempt(tmp_path: Path) -> None:
+    with (
+        scratch_data_dir() as directory,
+        EmbeddedServers(directory) as servers,
+        installation(
+            database_url=servers.urls.database_url,
+            redis_url=servers.urls.redis_url,
+            data_dir=tmp_path,
+            settings={"MATHCODE_MAX_ATTEMPTS": "1", "MATHCODE_LEASE_S": "1", **SLOW},
+        ) as fresh,
+    ):
+        fresh.start("api", "mathstral", "light", "beat")
+        job_id = fresh.submit("Prove it", max_tokens=60)
+        fresh.await_running(job_id)
+        servers.postgres.stop()
+        eventually(lambda: fresh.log("mathstral").read_text().count("heartbeat missed") >= 5)
+        servers.postgres.start()
+        job = fresh.finished(job_id, within_s=30)
+        assert job["status"] == "succeeded"
+        assert job["answer"]["completions"][0]["completion_tokens"] == 60
+
+
+def test_a_sequential_hybrid_goes_on_without_its_mathematics(fresh: Installation) -> None:
+    fresh.settings["MATHCODE_MAX_ATTEMPTS"] = "1"
+    fresh.start("api", "light", "beat", "codestral")
+    fresh.start("mathstral", **SLOW)
+    job_id = fresh.submit(HYBRID_PROMPT, max_tokens=40, strategy="sequential")
+    eventually(lambda: _has_piece_of(fresh, job_id, "mathstral"))
+    fresh.kill("mathstral")
+    answer = fresh.finished(job_id, within_s=20)["answer"]
+    assert answer["degraded"]
+    assert [completion["model"] for completion in answer["completions"]] == ["codestral"]
+
+
+def test_a_hybrid_survives_the_stop_of_one_of_its_workers(fresh: Installation) -> None:
+    fresh.settings.update(MATHCODE_DRAIN_S="0", MATHCODE_MAX_ATTEMPTS="1", MATHCODE_LEASE_S="30")
+    fresh.start("api", "light", "beat")
+    fresh.start("mathstral", "codestral", **SLOW)
+    job_id = fresh.submit(HYBRID_PROMPT, max_tokens=40)
+    eventually(lambda: _has_piece_of(fresh, job_id, "codestral"))
+    assert fresh.terminate("codestral", within_s=10) == 0
+    fresh.start("codestral")
+    job = fresh.finished(job_id, within_s=20)
+    assert (job["status"], job["answer"]["degraded"]) == ("succeeded", False)
+
+
 def test_a_torn_model_directory_ends_the_worker_with_the_name_of_the_file(
     fresh: Installation, tmp_path: Path
 ) -> None:
@@ -143,10 +190,15 @@ def test_a_torn_model_directory_ends_the_worker_with_the_name_of_the_file(
     worker = fresh.launch("mathstral", MATHCODE_PROFILE="tiny", MATHCODE_MATHSTRAL=str(torn))
     assert worker.wait(60) == 78
     assert str(torn / "config.json") in fresh.log("mathstral").read_text()
+    fresh.start("api")
+    job_id = fresh.submit("Prove it", max_tokens=2)
     missing = tmp_path / "missing"
     worker = fresh.launch("mathstral", MATHCODE_PROFILE="tiny", MATHCODE_MATHSTRAL=str(missing))
     assert worker.wait(60) == 78
     assert str(missing) in fresh.log("mathstral").read_text()
+    assert fresh.status(job_id) == "queued"
+    fresh.start("mathstral")
+    assert fresh.finished(job_id)["status"] == "succeeded"
 
 
 @pytest.mark.parametrize("queues", ["mathstral,codestral", "training"])
