@@ -40,8 +40,9 @@ format: $(DEV) ## Rewrite the sources in the project's style
 	$(BIN)/python -m ruff check --fix
 	$(BIN)/python -m ruff format
 
-bench: $(DEV) ## Measure the queue's overhead (and the router, where labelled prompts are at hand)
+bench: $(DEV) ## Measure the queue's overhead and the stack's footprint (and the router, with labelled prompts)
 	$(BIN)/python -m benchmarks.queue_overhead
+	$(BIN)/python -m benchmarks.footprint
 	$(if $(wildcard $(PROMPTS)),$(BIN)/python -m benchmarks.routing $(PROMPTS))
 
 docs: $(RUNTIME) ## Write docs/configuration.md from the settings

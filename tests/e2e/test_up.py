@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from core.settings import child_environment
-from stack.servers import scratch_data_dir
+from stack.servers import ServerUrls, scratch_data_dir
 from tests.harness import eventually, free_port
 
 MATHCODE = (sys.executable, "-m", "cli.main")
@@ -189,7 +189,7 @@ def test_flower_asks_for_the_password(user: User) -> None:
 def test_a_worker_started_by_hand_finds_the_stack(user: User) -> None:
     """What it needs stands in the services file of the data directory, not in its environment."""
     environment = {**user.environment, "MATHCODE_PORT": "", "MATHCODE_PROFILE": ""}
-    words = ["-m", "celery", "-A", "tasks.celery_app", "worker", "-Q", "light", "-n", "second@%h"]
+    words = ["-m", "celery", "-A", "tasks.celery_app", "worker", "-Q", "light"]
     with (user.data_dir / "by-hand.log").open("ab") as log:
         worker = subprocess.Popen([sys.executable, *words], env=environment, cwd="/", stdout=log, stderr=log)
     try:
@@ -230,6 +230,18 @@ def test_down_stops_everything(user: User) -> None:
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert not (user.data_dir / "run" / "services.env").exists()
     assert user.run("status").returncode == 1
+
+
+def test_servers_of_the_operator_are_used_and_none_is_started(urls: ServerUrls) -> None:
+    with scratch_data_dir() as data_dir:
+        own = {"DATABASE_URL": urls.database_url, "REDIS_URL": urls.redis_url}
+        user = start(data_dir, {**environment_of(data_dir), **own})
+        try:
+            assert {process["name"] for process in user.status()["processes"]} == NAMES - {"postgres", "redis"}
+            assert user.ask("What is 3 * 4?")["status"] == "succeeded"
+        finally:
+            end(user)
+        assert not list((data_dir / "postgres").glob("*"))
 
 
 def test_the_demo_answers_everything_and_leaves_nothing() -> None:
