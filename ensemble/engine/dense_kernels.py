@@ -3,14 +3,31 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import triton
 import triton.language as tl
 
 
 @triton.jit
-def swiglu(both: Any, out: Any, WIDTH: tl.constexpr, BLOCK: tl.constexpr) -> None:
+def normalise(
+    x: tl.tensor,
+    norm: tl.tensor,
+    out: tl.tensor,
+    eps: tl.tensor,
+    WIDTH: tl.constexpr,
+    BLOCK: tl.constexpr,
+) -> None:
+    """Divide one row by its root mean square and scale it by `norm`; BLOCK is at least WIDTH."""
+    column = tl.arange(0, BLOCK)
+    real = column < WIDTH
+    scale = tl.load(norm + column, mask=real).to(tl.float32)
+    at = tl.program_id(0).to(tl.int64) * WIDTH + column
+    row = tl.load(x + at, mask=real, other=0.0).to(tl.float32)
+    row *= tl.rsqrt(tl.sum(row * row, 0) / WIDTH + eps)
+    tl.store(out + at, (row * scale).to(out.dtype.element_ty), mask=real)
+
+
+@triton.jit
+def swiglu(both: tl.tensor, out: tl.tensor, WIDTH: tl.constexpr, BLOCK: tl.constexpr) -> None:
     """silu(gate) * up, of rows that are gates and then ups, WIDTH each."""
     row, column = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     real = column < WIDTH
@@ -21,11 +38,11 @@ def swiglu(both: Any, out: Any, WIDTH: tl.constexpr, BLOCK: tl.constexpr) -> Non
 
 @triton.jit
 def multiply_vector(
-    x: Any,
-    weight: Any,
-    norm: Any,
-    out: Any,
-    eps: Any,
+    x: tl.tensor,
+    weight: tl.tensor,
+    norm: tl.tensor,
+    out: tl.tensor,
+    eps: tl.tensor,
     ROWS: tl.constexpr,
     WIDTH: tl.constexpr,
     NORMED: tl.constexpr,
@@ -41,8 +58,7 @@ def multiply_vector(
     """
     row, column = tl.program_id(0) * TILE + tl.arange(0, TILE), tl.arange(0, BLOCK)
     at = weight + row.to(tl.int64)[:, None] * WIDTH + column[None, :]
-    gate = tl.zeros((TILE, BLOCK), tl.float32)
-    up = tl.zeros((TILE, BLOCK), tl.float32)
+    gate, up = tl.zeros((TILE, BLOCK), tl.float32), tl.zeros((TILE, BLOCK), tl.float32)
     squares = tl.zeros((BLOCK,), tl.float32)
     for start in tl.static_range(0, WIDTH, BLOCK):
         piece = tl.load(x + start + column).to(tl.float32)

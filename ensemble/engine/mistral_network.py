@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from ensemble.engine.decode_graphs import DecodeGraphs
 from ensemble.engine.dense import project
 from ensemble.engine.mistral_blocks import block_of, norm_of
 from ensemble.engine.network import Chunk, SlotNetwork
@@ -18,6 +17,7 @@ from ensemble.engine.paged_attention import PagedAttention, TorchAttention
 from ensemble.engine.paged_cache import PAGE_TOKENS, CacheShape, PagedCache
 from ensemble.engine.prompts import Prompts
 from ensemble.engine.rotary import Rotary
+from ensemble.engine.step_graphs import StepGraphs
 
 Attend = Callable[[int, Tensor], Tensor]  # layer and projections to what attention found
 
@@ -59,7 +59,7 @@ class MistralNetwork(SlotNetwork):
         )
         rotary = Rotary(network, context_tokens=context_tokens)
         self._attention, has_kernels = _attention(self._cache, rotary, network.config.num_attention_heads)
-        self._graphs = DecodeGraphs(self._advance, slots=slots, device=self._device) if has_kernels else None
+        self._graphs = StepGraphs(self._advance, slots=slots, device=self._device) if has_kernels else None
 
     @property
     def device(self) -> torch.device:
@@ -88,13 +88,13 @@ class MistralNetwork(SlotNetwork):
         return self._logits(hidden[prompts.own.device_bounds[1:] - 1])
 
     def decode(self, slots: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
-        step = self._graphs or self._advance
+        step = self._advance if self._graphs is None else self._graphs.replay
         return step(slots, tokens, positions)
 
     def warm_up(self) -> None:
         """Compile kernels and record graphs; without CUDA there is nothing to do."""
         if self._graphs is not None:
-            self._graphs.warm_up()
+            self._graphs.capture()
 
     def _advance(self, slots: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
         attention = self._attention

@@ -7,8 +7,6 @@ Shapes: qkv (n, heads + 2 * KV_HEADS, 2 * HALF) flattened, pools (pages, KV_HEAD
 
 from __future__ import annotations
 
-from typing import Any
-
 import triton
 import triton.language as tl
 
@@ -16,7 +14,7 @@ TILE = tl.constexpr(16)  # fewest rows that tensor cores multiply
 
 
 @triton.jit
-def _turn(at: Any, real: Any, angle: Any, HALF: tl.constexpr) -> Any:
+def _turn(at: tl.tensor, real: tl.tensor, angle: tl.tuple, HALF: tl.constexpr) -> tl.tensor:
     """Load heads at pointers `at` to their first halves, and turn them; the two halves."""
     cos, sin = angle
     first = tl.load(at, mask=real, other=0.0).to(tl.float32)
@@ -26,21 +24,23 @@ def _turn(at: Any, real: Any, angle: Any, HALF: tl.constexpr) -> Any:
 
 
 @triton.jit
-def _angle(angles: Any, position: Any, HALF: tl.constexpr) -> Any:
+def _angle(angles: tl.tuple, position: tl.tensor, HALF: tl.constexpr) -> tl.tensor:
     cos, sin = angles
     at = position * HALF + tl.arange(0, HALF)
     return tl.load(cos + at), tl.load(sin + at)
 
 
 @triton.jit
-def _place(pages: Any, position: Any, head: Any, KV_HEADS: tl.constexpr, PAGE: tl.constexpr) -> Any:
+def _place(
+    pages: tl.tensor, position: tl.tensor, head: tl.tensor, KV_HEADS: tl.constexpr, PAGE: tl.constexpr
+) -> tl.tensor:
     """Which row of a pool, seen as (pages * KV_HEADS * PAGE, head dim), belongs to a token; 64 bits."""
     page = tl.load(pages + position // PAGE).to(tl.int64)
     return (page * KV_HEADS + head) * PAGE + position % PAGE
 
 
 @triton.jit
-def _store(pools: Any, at: Any, key: Any, value: Any, real: Any) -> None:
+def _store(pools: tl.tuple, at: tl.tensor, key: tl.tuple, value: tl.tensor, real: tl.tensor) -> None:
     """Store heads whose rows in the pools are `at`; `key` is two halves."""
     keys, values = pools
     HALF: tl.constexpr = key[0].shape[-1]
@@ -51,7 +51,7 @@ def _store(pools: Any, at: Any, key: Any, value: Any, real: Any) -> None:
 
 
 @triton.jit
-def _begin(query: Any, key: Any, value: Any, mine: Any, scale: Any) -> Any:
+def _begin(query: tl.tuple, key: tl.tuple, value: tl.tensor, mine: tl.tensor, scale: tl.tensor) -> tl.tensor:
     """A softmax that has seen the new token alone, or nothing unless it is `mine`."""
     score = tl.sum(query[0].to(tl.float32) * key[0].to(tl.float32)[None, :], 1)
     score += tl.sum(query[1].to(tl.float32) * key[1].to(tl.float32)[None, :], 1)
@@ -63,17 +63,17 @@ def _begin(query: Any, key: Any, value: Any, mine: Any, scale: Any) -> Any:
 
 @triton.jit
 def _read(
-    state: Any,
-    query: Any,
-    pools: Any,
-    pages: Any,
-    head: Any,
-    begin: Any,
-    end: Any,
-    scale: Any,
+    state: tl.tuple,
+    query: tl.tuple,
+    pools: tl.tuple,
+    pages: tl.tensor,
+    head: tl.tensor,
+    begin: tl.tensor,
+    end: tl.tensor,
+    scale: tl.tensor,
     KV_HEADS: tl.constexpr,
     PAGE: tl.constexpr,
-) -> Any:
+) -> tl.tensor:
     """Softmax as it goes over tokens begin..end of a sequence; `state` is (maximum, sum, weighted values)."""
     keys, values = pools
     top, total, mixed = state
@@ -96,23 +96,23 @@ def _read(
 
 
 @triton.jit
-def _span(position: Any, SPLITS: tl.constexpr, PAGE: tl.constexpr) -> Any:
+def _span(position: tl.tensor, SPLITS: tl.constexpr, PAGE: tl.constexpr) -> tl.tensor:
     """How many tokens of history each piece reads: whole pages, at least one."""
     return tl.maximum(tl.cdiv(tl.cdiv(position, SPLITS), PAGE), 1) * PAGE
 
 
 @triton.jit
 def attend_next(
-    qkv: Any,
-    out: Any,
-    sums: Any,
-    pools: Any,
-    table: Any,
-    width: Any,
-    slots: Any,
-    positions: Any,
-    angles: Any,
-    scale: Any,
+    qkv: tl.tensor,
+    out: tl.tensor,
+    sums: tl.tensor,
+    pools: tl.tuple,
+    table: tl.tensor,
+    width: tl.tensor,
+    slots: tl.tensor,
+    positions: tl.tensor,
+    angles: tl.tuple,
+    scale: tl.tensor,
     KV_HEADS: tl.constexpr,
     GROUP: tl.constexpr,
     HALF: tl.constexpr,
@@ -151,11 +151,11 @@ def attend_next(
 
 @triton.jit
 def combine(
-    out: Any,
-    parts: Any,
-    sums: Any,
-    slots: Any,
-    positions: Any,
+    out: tl.tensor,
+    parts: tl.tensor,
+    sums: tl.tensor,
+    slots: tl.tensor,
+    positions: tl.tensor,
     DIM: tl.constexpr,
     PAGE: tl.constexpr,
     SPLITS: tl.constexpr,
@@ -177,13 +177,13 @@ def combine(
 
 @triton.jit
 def rotate_and_store(
-    qkv: Any,
-    pools: Any,
-    table: Any,
-    width: Any,
-    slots: Any,
-    positions: Any,
-    angles: Any,
+    qkv: tl.tensor,
+    pools: tl.tuple,
+    table: tl.tensor,
+    width: tl.tensor,
+    slots: tl.tensor,
+    positions: tl.tensor,
+    angles: tl.tuple,
     KV_HEADS: tl.constexpr,
     GROUP: tl.constexpr,
     HALF: tl.constexpr,

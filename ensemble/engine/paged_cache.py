@@ -76,6 +76,7 @@ class PagedCache:
     def free_pages(self) -> int:
         return len(self._free)
 
+    @torch.inference_mode()
     def open(self, slot: int, tokens: int) -> bool:
         """Lend `slot` pages for `tokens` tokens; false if too few are free."""
         count = self.shape.pages_for(tokens)
