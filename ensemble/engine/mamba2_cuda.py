@@ -2,72 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import torch
 import triton
 from torch import Tensor, nn
 
-from ensemble.engine.mamba2_layer import Layer, Linear, Norm, Rows
-from ensemble.engine.mamba2_memory import WINDOW, LayerMemory, Mamba2Shape
-from ensemble.engine.mamba2_scan_kernels import carry_states, convolve, scan_blocks, sum_blocks
-from ensemble.engine.mamba2_step_kernels import mix_next
-from ensemble.engine.norm_kernels import add_normalize, multiply_normed, normalize_groups
+from ensemble.engine.mamba2_layer import Gated, Layer, Linear, Norm, Rows
+from ensemble.engine.mamba2_memory import WINDOW, LayerMemory
+from ensemble.engine.mamba2_scan_kernels import convolve, scan_rows
+from ensemble.engine.mamba2_step_kernels import prepare, read_states
+from ensemble.engine.norm_kernels import add_normalize, multiply_gated, multiply_normed, normalize_groups
 from ensemble.engine.packing import Packing
-
-_PROGRAMS = 2048  # enough to fill a large GPU several times over; more only repeat work that heads share
-
 
 class CudaKernels:
     def normed_linear(self, hidden: Tensor, update: Tensor | None, norm: Norm, linear: Linear) -> Tensor:
         if update is None and len(hidden) == 1 and is_plain(linear):
             out = hidden.new_empty(1, linear.out_features, dtype=norm.weight.dtype)
-            _multiply(hidden, norm, linear.weight, out, is_added=False)
+            _multiply_normed(hidden, norm, linear.weight, out)
             return out
         return linear(_add_normalize(hidden, update, norm))
 
-    def linear_from_gated(self, gated: Tensor, norm: Norm, linear: Linear, hidden: Tensor) -> Tensor | None:
-        if len(hidden) == 1 and is_plain(linear):
-            _multiply(gated, norm, linear.weight, hidden, is_added=True)
+    def linear_from_gated(self, gated: Gated, norm: Norm, linear: Linear, hidden: Tensor) -> Tensor | None:
+        if gated.squares is not None and len(hidden) == 1 and is_plain(linear):
+            _multiply_gated(gated.values, gated.squares, norm, linear.weight, hidden)
             return None
-        return linear(_normalize(gated, norm))
+        return linear(_normalize(gated.values, norm))
 
-    def mix_next(self, layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -> Tensor:
-        shape, n = layer.shape, len(projected)
-        gated = projected.new_empty(n, shape.inner)
-        per = _heads_per_program(shape, n)
-        mix_next[n, shape.heads // per](
-            rows.slots,
-            rows.positions,
-            memory.absorbed,
-            projected,
-            layer.conv_weight,
-            layer.conv_bias,
-            layer.dt_bias,
-            layer.a,
-            layer.d,
-            memory.state,
-            memory.taps,
-            memory.x,
-            memory.b,
-            memory.dt,
-            gated,
-            HEADS=shape.heads,
-            PER=per,
-            GROUPS=shape.groups,
-            HEAD_DIM=shape.head_dim,
-            STATE=shape.state,
-            WIDTH=shape.width,
-            WINDOW=WINDOW,
-            num_warps=4,
-        )
-        return gated
+    def mix_next(self, layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -> Gated:
+        prepared = _prepare(layer, memory, projected, rows)
+        return _read_states(layer, memory, projected, rows, prepared=prepared)
 
-    def mix_prompts(self, layer: Layer, memory: LayerMemory, projected: Tensor, packing: Packing) -> Tensor:
+    def mix_prompts(self, layer: Layer, memory: LayerMemory, projected: Tensor, packing: Packing) -> Gated:
         convolved = _convolve(layer, memory, projected, packing)
-        falls, dts, states = _sum_blocks(layer, memory, projected, convolved, packing)
-        _carry_states(memory, falls, states, packing)
-        return _scan_blocks(layer, projected, (convolved, falls, dts, states), packing)
+        return Gated(_scan_rows(layer, memory, projected, convolved, packing=packing))
 
 
 def is_plain(linear: Linear) -> TypeGuard[nn.Linear]:
@@ -75,18 +43,9 @@ def is_plain(linear: Linear) -> TypeGuard[nn.Linear]:
     return type(linear) is nn.Linear and linear.bias is None
 
 
-def _heads_per_program(shape: Mamba2Shape, rows: int) -> int:
-    """As many heads of a group as leave enough programs: heads of one program share the work on B and C."""
-    per = shape.heads // shape.groups
-    while per > 1 and rows * shape.heads // per < _PROGRAMS:
-        per //= 2
-    return per
-
-
-def _multiply(x: Tensor, norm: Norm, weight: Tensor, out: Tensor, *, is_added: bool) -> None:
+def _multiply_normed(x: Tensor, norm: Norm, weight: Tensor, out: Tensor) -> None:
     rows, width = weight.shape
-    columns = min(512, norm.width & -norm.width)
-    multiply_normed[(triton.cdiv(rows, 16),)](
+    multiply_normed[(triton.cdiv(rows, 4),)](
         x,
         norm.weight,
         weight,
@@ -94,12 +53,36 @@ def _multiply(x: Tensor, norm: Norm, weight: Tensor, out: Tensor, *, is_added: b
         norm.eps,
         ROWS=rows,
         WIDTH=width,
-        GROUP=norm.width,
-        ADDED=is_added,
-        TILE=16,
-        COLUMNS=columns,
+        TILE=4,
+        COLUMNS=_columns(width),
         num_warps=4,
+        maxnreg=128,
     )
+
+
+def _multiply_gated(x: Tensor, squares: Tensor, norm: Norm, weight: Tensor, out: Tensor) -> None:
+    rows, width = weight.shape
+    multiply_gated[(triton.cdiv(rows, 4),)](
+        x,
+        squares,
+        norm.weight,
+        weight,
+        out,
+        norm.eps,
+        ROWS=rows,
+        WIDTH=width,
+        GROUP=norm.width,
+        PARTS=squares.shape[1] * norm.width // width,
+        TILE=4,
+        COLUMNS=_columns(norm.width),
+        num_warps=4,
+        maxnreg=128,
+    )
+
+
+def _columns(width: int) -> int:
+    """The largest power of two that divides a row and that registers can hold."""
+    return min(1024, width & -width)
 
 
 def _add_normalize(hidden: Tensor, update: Tensor | None, norm: Norm) -> Tensor:
@@ -128,10 +111,71 @@ def _normalize(values: Tensor, norm: Norm) -> Tensor:
     return out
 
 
+def _prepare(layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -> tuple[Tensor, ...]:
+    """The scratch that passes from the first kernel to the second."""
+    shape, n = layer.shape, len(projected)
+    prepared = (
+        projected.new_empty(n, shape.keyed),
+        layer.a.new_empty(n, WINDOW, shape.heads),
+        layer.a.new_empty(n, shape.heads),
+        layer.a.new_empty(n, shape.inner),
+    )
+    prepare[n, shape.groups](
+        rows.slots,
+        rows.positions,
+        memory.absorbed,
+        projected,
+        layer.conv_weight,
+        layer.conv_bias,
+        layer.dt_bias,
+        layer.a,
+        layer.d,
+        memory.taps,
+        memory.x,
+        memory.b,
+        memory.dt,
+        *prepared,
+        HEADS=shape.heads,
+        GROUPS=shape.groups,
+        HEAD_DIM=shape.head_dim,
+        STATE=shape.state,
+        WIDTH=shape.width,
+        WINDOW=WINDOW,
+        num_warps=4,
+    )
+    return prepared
+
+
+def _read_states(
+    layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows, *, prepared: tuple[Tensor, ...]
+) -> Gated:
+    shape, n = layer.shape, len(projected)
+    gated, squares = projected.new_empty(n, shape.inner), layer.a.new_empty(n, shape.heads)
+    read_states[n, shape.heads](
+        rows.slots,
+        rows.positions,
+        projected,
+        *prepared,
+        memory.state,
+        memory.x,
+        memory.b,
+        gated,
+        squares,
+        STRIDE=projected.shape[1],
+        HEADS=shape.heads,
+        GROUPS=shape.groups,
+        HEAD_DIM=shape.head_dim,
+        STATE=shape.state,
+        WINDOW=WINDOW,
+        num_warps=4,
+    )
+    return Gated(gated, squares)
+
+
 def _convolve(layer: Layer, memory: LayerMemory, projected: Tensor, packing: Packing) -> Tensor:
-    shape, tokens, columns = layer.shape, min(32, packing.block), 128
-    convolved = projected.new_empty(packing.blocks * packing.block, shape.channels)
-    convolve[len(convolved) // tokens, triton.cdiv(shape.channels, columns)](
+    shape, tokens, columns = layer.shape, 32, 128
+    convolved = projected.new_empty(len(projected), shape.channels)
+    convolve[triton.cdiv(len(projected), tokens), triton.cdiv(shape.channels, columns)](
         projected,
         memory.taps,
         layer.conv_weight,
@@ -139,15 +183,13 @@ def _convolve(layer: Layer, memory: LayerMemory, projected: Tensor, packing: Pac
         convolved,
         packing.slots,
         packing.starts,
-        packing.block_rows,
-        packing.block_offsets,
-        packing.block_firsts,
-        packing.block_counts,
+        packing.firsts,
+        packing.rows,
+        len(projected),
         INNER=shape.inner,
         CHANNELS=shape.channels,
         STRIDE=projected.shape[1],
         WIDTH=shape.width,
-        BLOCK=packing.block,
         TOKENS=tokens,
         COLUMNS=columns,
         num_warps=4,
@@ -155,73 +197,30 @@ def _convolve(layer: Layer, memory: LayerMemory, projected: Tensor, packing: Pac
     return convolved
 
 
-def _sizes(shape: Mamba2Shape, packing: Packing) -> dict[str, Any]:
-    return {
-        "INNER": shape.inner,
-        "CHANNELS": shape.channels,
-        "HEADS": shape.heads,
-        "HEADS_PER_GROUP": shape.heads // shape.groups,
-        "HEAD_DIM": shape.head_dim,
-        "STATE": shape.state,
-        "BLOCK": packing.block,
-    }
-
-
-def _sum_blocks(
-    layer: Layer, memory: LayerMemory, projected: Tensor, convolved: Tensor, packing: Packing
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Sums of decays and time steps (blocks, heads, block), and what the blocks add to the state."""
+def _scan_rows(
+    layer: Layer, memory: LayerMemory, projected: Tensor, convolved: Tensor, *, packing: Packing
+) -> Tensor:
     shape = layer.shape
-    falls = layer.a.new_empty(packing.blocks, shape.heads, packing.block)
-    dts = torch.empty_like(falls)
-    states = memory.state.new_empty(packing.blocks, *memory.state.shape[1:])
-    sum_blocks[packing.blocks, shape.heads](
+    gated = projected.new_empty(len(projected), shape.inner)
+    scan_rows[len(packing.slots), shape.heads](
         projected,
         convolved,
+        memory.state,
         layer.dt_bias,
         layer.a,
-        packing.block_firsts,
-        packing.block_counts,
-        falls,
-        dts,
-        states,
-        **_sizes(shape, packing),
-        num_warps=4,
-    )
-    return falls, dts, states
-
-
-def _carry_states(memory: LayerMemory, falls: Tensor, states: Tensor, packing: Packing) -> None:
-    _, heads, head_dim, state = states.shape
-    size, tile = head_dim * state, min(1024, head_dim * state)
-    carry_states[len(packing.slots), heads, size // tile](
-        states,
-        falls,
-        memory.state,
+        layer.d,
         packing.slots,
         packing.starts,
-        packing.row_blocks,
-        HEADS=heads,
-        SIZE=size,
-        BLOCK=packing.block,
-        TILE=tile,
-        num_warps=4,
-    )
-
-
-def _scan_blocks(layer: Layer, projected: Tensor, scanned: tuple[Tensor, ...], packing: Packing) -> Tensor:
-    shape, tile = layer.shape, min(64, packing.block)
-    gated = projected.new_empty(len(projected), shape.inner)
-    scan_blocks[packing.blocks, shape.heads, packing.block // tile](
-        projected,
-        *scanned,
-        layer.d,
-        packing.block_firsts,
-        packing.block_counts,
+        packing.firsts,
         gated,
+        INNER=shape.inner,
         KEYED=shape.keyed,
-        TILE=tile,
-        **_sizes(shape, packing),
+        HEADS=shape.heads,
+        HEADS_PER_GROUP=shape.heads // shape.groups,
+        HEAD_DIM=shape.head_dim,
+        STATE=shape.state,
+        BLOCK=packing.block,
         num_warps=4,
+        num_stages=2,
     )
     return gated

@@ -15,7 +15,7 @@ from ensemble.engine.network import Chunk
 from ensemble.engine.packing import Packing, pack
 from ensemble.engine.step_graphs import StepGraphs
 
-_LONGEST_BLOCK = 128  # longer ones spend more on scores within the block than they save in states
+_LONGEST_BLOCK = 64  # of the scan; longer ones spend more on scores within a block than they save
 
 
 class Mamba2Network:

@@ -1,12 +1,10 @@
-"""The Triton kernels of Mamba2 over prompts packed into blocks (see `packing`). Import on CUDA only.
+# ruff: noqa: N803, PLR0913, PLR0917 -- Triton's constants are written like this, and it takes no keywords only
+"""The Triton kernels of Mamba2 over packed prompts (see `packing`). Import on CUDA only.
 
-Shapes: projected (tokens, INNER + CHANNELS + HEADS), convolved (blocks * BLOCK, CHANNELS) and zero where a block has
-no token, falls and dts (blocks, HEADS, BLOCK), states (blocks, HEADS, HEAD_DIM, STATE).
+Shapes: projected (tokens, INNER + CHANNELS + HEADS), convolved (tokens, CHANNELS).
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import triton
 import triton.language as tl
@@ -16,187 +14,142 @@ from ensemble.engine.mamba2_step_kernels import softplus
 
 @triton.jit
 def convolve(
-    projected: Any,
-    taps: Any,
-    weight: Any,
-    bias: Any,
-    convolved: Any,
-    slots: Any,
-    starts: Any,
-    block_rows: Any,
-    block_offsets: Any,
-    block_firsts: Any,
-    block_counts: Any,
+    projected: tl.tensor,
+    taps: tl.tensor,
+    weight: tl.tensor,
+    bias: tl.tensor,
+    convolved: tl.tensor,
+    slots: tl.tensor,
+    starts: tl.tensor,
+    firsts: tl.tensor,
+    rows: tl.tensor,
+    count: tl.tensor,
     INNER: tl.constexpr,
     CHANNELS: tl.constexpr,
     STRIDE: tl.constexpr,
     WIDTH: tl.constexpr,
-    BLOCK: tl.constexpr,
     TOKENS: tl.constexpr,
     COLUMNS: tl.constexpr,
 ) -> None:
-    """The convolution, spread over blocks. Grid (blocks * BLOCK / TOKENS, CHANNELS / COLUMNS)."""
-    block, inside = tl.program_id(0) * TOKENS // BLOCK, tl.program_id(0) * TOKENS % BLOCK + tl.arange(0, TOKENS)
+    """The convolution of `count` tokens, from the slots' taps on. Grid (count / TOKENS, CHANNELS / COLUMNS)."""
+    token = tl.program_id(0) * TOKENS + tl.arange(0, TOKENS)
     channel = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
-    row, first = tl.load(block_rows + block), tl.load(block_firsts + block)
-    offset, start = (tl.load(block_offsets + block) + inside)[:, None], tl.load(starts + row)
-    real = (inside < tl.load(block_counts + block))[:, None] & (channel < CHANNELS)
-    token = projected + (first + inside)[:, None] * STRIDE + INNER + channel
-    tap = taps + tl.load(slots + row) * WIDTH * CHANNELS + channel
-    sums = tl.zeros((TOKENS, COLUMNS), tl.float32) + tl.load(bias + channel, mask=channel < CHANNELS, other=0.0)
+    row = tl.load(rows + token, mask=token < count, other=0)
+    offset, real = (token - tl.load(firsts + row))[:, None], (token < count)[:, None] & (channel < CHANNELS)
+    source = projected + token.to(tl.int64)[:, None] * STRIDE + INNER + channel
+    sums = tl.zeros((TOKENS, COLUMNS), tl.float32)
+    sums += tl.load(bias + channel, mask=channel < CHANNELS, other=0.0).to(tl.float32)
     for back in tl.static_range(0, WIDTH):
-        place = (start + offset + WIDTH - back) % WIDTH
-        near = tl.load(token - back * STRIDE, mask=real & (offset >= back), other=0.0)
-        far_mask = real & (offset < back) & (start + offset >= back)
-        far = tl.load(tap + place * CHANNELS, mask=far_mask, other=0.0)
         scale = tl.load(weight + (WIDTH - 1 - back) * CHANNELS + channel, mask=channel < CHANNELS, other=0.0)
-        sums += (near + far).to(tl.float32) * scale.to(tl.float32)
-    out = convolved + (block * BLOCK + inside)[:, None].to(tl.int64) * CHANNELS + channel
-    value = tl.where(real, sums * tl.sigmoid(sums), 0.0)
-    tl.store(out, value.to(convolved.dtype.element_ty), mask=channel < CHANNELS)
+        near = tl.load(source - back * STRIDE, mask=real & (offset >= back), other=0.0)
+        sums += near.to(tl.float32) * scale.to(tl.float32)
+    if tl.min(offset) < WIDTH - 1:  # some tokens begin a row
+        position = (tl.load(starts + row)[:, None] + offset).to(tl.int32)
+        tap = taps + tl.load(slots + row)[:, None] * WIDTH * CHANNELS + channel
+        for back in tl.static_range(1, WIDTH):
+            scale = tl.load(weight + (WIDTH - 1 - back) * CHANNELS + channel, mask=channel < CHANNELS, other=0.0)
+            is_far, place = real & (offset < back) & (position >= back), (position + WIDTH - back) % WIDTH
+            far = tl.load(tap + place * CHANNELS, mask=is_far, other=0.0)
+            sums += far.to(tl.float32) * scale.to(tl.float32)
+    value = (sums * tl.sigmoid(sums)).to(convolved.dtype.element_ty)
+    tl.store(convolved + token.to(tl.int64)[:, None] * CHANNELS + channel, value, mask=real)
 
 
 @triton.jit
-def sum_blocks(
-    projected: Any,
-    convolved: Any,
-    dt_bias: Any,
-    a: Any,
-    block_firsts: Any,
-    block_counts: Any,
-    falls: Any,
-    dts: Any,
-    states: Any,
+def _read_block(
+    projected: tl.tensor,
+    convolved: tl.tensor,
+    real: tl.tensor,
+    head: tl.tensor,
     INNER: tl.constexpr,
-    CHANNELS: tl.constexpr,
-    HEADS: tl.constexpr,
-    HEADS_PER_GROUP: tl.constexpr,
-    HEAD_DIM: tl.constexpr,
-    STATE: tl.constexpr,
-    BLOCK: tl.constexpr,
-) -> None:
-    """Time steps, the sums of their decays, and what each block adds to the state. Grid (blocks, HEADS)."""
-    block, head = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    inside, dim, key = tl.arange(0, BLOCK), tl.arange(0, HEAD_DIM), tl.arange(0, STATE)
-    token = (tl.load(block_firsts + block) + inside) * (INNER + CHANNELS + HEADS) + INNER + CHANNELS + head
-    real = inside < tl.load(block_counts + block)
-    dt = softplus(tl.load(projected + token, mask=real, other=0.0).to(tl.float32) + tl.load(dt_bias + head))
-    dt = tl.where(real, dt, 0.0)  # a place without a token leaves the state as it is
-    fall = dt * tl.load(a + head)
-    falls_here = tl.cumsum(fall, 0)
-    tl.store(falls + (block * HEADS + head) * BLOCK + inside, falls_here)
-    tl.store(dts + (block * HEADS + head) * BLOCK + inside, dt)
-    values = convolved + (block * BLOCK + inside)[:, None] * CHANNELS
-    x = tl.load(values + head * HEAD_DIM + dim[None, :])
-    b = tl.load(values + INNER + head // HEADS_PER_GROUP * STATE + key[None, :])
-    gained = x.to(tl.float32) * (tl.exp(tl.sum(fall, 0) - falls_here) * dt)[:, None]
-    state = tl.dot(tl.trans(gained.to(x.dtype)), b, input_precision="ieee")
-    place = states + (block * HEADS + head) * HEAD_DIM * STATE + dim[:, None] * STATE + key[None, :]
-    tl.store(place, state.to(states.dtype.element_ty))
-
-
-@triton.jit
-def carry_states(
-    states: Any,
-    falls: Any,
-    pool: Any,
-    slots: Any,
-    starts: Any,
-    row_blocks: Any,
-    HEADS: tl.constexpr,
-    SIZE: tl.constexpr,
-    BLOCK: tl.constexpr,
-    TILE: tl.constexpr,
-) -> None:
-    """Put into each block's place the state before it, and into the slot that after the last.
-
-    SIZE is HEAD_DIM * STATE. Grid (rows, HEADS, SIZE / TILE).
-    """
-    row, head = tl.program_id(0), tl.program_id(1)
-    item = tl.program_id(2) * TILE + tl.arange(0, TILE)
-    home = pool + (tl.load(slots + row) * HEADS + head) * SIZE + item
-    goes_on = tl.load(starts + row) > 0
-    state = tl.load(home, mask=(item >= 0) & goes_on, other=0.0).to(tl.float32)
-    for block in range(tl.load(row_blocks + row), tl.load(row_blocks + row + 1)):
-        place = states + (block * HEADS + head) * SIZE + item
-        gained = tl.load(place).to(tl.float32)
-        tl.store(place, state.to(states.dtype.element_ty))
-        left = tl.exp(tl.load(falls + (block * HEADS + head) * BLOCK + BLOCK - 1))
-        # Rounded at every edge, so that it does not matter which edge ended a chunk.
-        state = (state * left + gained).to(pool.dtype.element_ty).to(tl.float32)
-    tl.store(home, state.to(pool.dtype.element_ty))
-
-
-@triton.jit
-def _attend(
-    values: Any,
-    c: Any,
-    fall: Any,
-    falls: Any,
-    dts: Any,
-    edge: Any,
-    INNER: tl.constexpr,
-    CHANNELS: tl.constexpr,
-    HEAD_DIM: tl.constexpr,
-    STATE: tl.constexpr,
-    TILE: tl.constexpr,
-    key_at: Any,
-    x_at: Any,
-) -> Any:
-    """What the tokens of a block up to tile `edge` add to the outputs of that tile: (TILE, HEAD_DIM)."""
-    dim, key = tl.arange(0, HEAD_DIM), tl.arange(0, STATE)
-    total = tl.zeros((TILE, HEAD_DIM), tl.float32)
-    for tile in range(0, edge + 1):
-        past = tile * TILE + tl.arange(0, TILE)
-        b = tl.load(values + past[:, None] * CHANNELS + INNER + key_at + key[None, :])
-        x = tl.load(values + past[:, None] * CHANNELS + x_at + dim[None, :])
-        is_past = past[None, :] <= (edge * TILE + tl.arange(0, TILE))[:, None]
-        between = tl.where(is_past, fall[:, None] - tl.load(falls + past)[None, :], float("-inf"))
-        weight = tl.exp(between) * tl.load(dts + past)[None, :]
-        score = tl.dot(c, tl.trans(b), input_precision="ieee") * weight
-        total = tl.dot(score.to(x.dtype), x, total, input_precision="ieee")
-    return total
-
-
-@triton.jit
-def scan_blocks(
-    projected: Any,
-    convolved: Any,
-    falls: Any,
-    dts: Any,
-    states: Any,
-    d: Any,
-    block_firsts: Any,
-    block_counts: Any,
-    out: Any,
-    INNER: tl.constexpr,
-    CHANNELS: tl.constexpr,
     KEYED: tl.constexpr,
     HEADS: tl.constexpr,
     HEADS_PER_GROUP: tl.constexpr,
     HEAD_DIM: tl.constexpr,
     STATE: tl.constexpr,
     BLOCK: tl.constexpr,
-    TILE: tl.constexpr,
-) -> None:
-    """Gated outputs (tokens, INNER) from the states before the blocks. Grid (blocks, HEADS, BLOCK / TILE)."""
-    block, head, edge = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
-    inside, dim, key = edge * TILE + tl.arange(0, TILE), tl.arange(0, HEAD_DIM), tl.arange(0, STATE)
-    values, place = convolved + block * BLOCK * CHANNELS, block * HEADS + head
-    key_at = head // HEADS_PER_GROUP * STATE
-    c = tl.load(values + inside[:, None] * CHANNELS + INNER + KEYED + key_at + key[None, :])
-    state = tl.load(states + place * HEAD_DIM * STATE + dim[None, :] * STATE + key[:, None])
-    falls, dts = falls + place * BLOCK, dts + place * BLOCK
-    fall = tl.load(falls + inside)
+) -> tl.tensor:
+    """x (tokens, HEAD_DIM), B and C (tokens, STATE), and the raw time step (tokens,); zero where nothing is real."""
+    CHANNELS: tl.constexpr = INNER + 2 * KEYED
+    key = head // HEADS_PER_GROUP * STATE + tl.arange(0, STATE)[None, :]
+    inside = tl.arange(0, BLOCK)
+    line = inside[:, None] * CHANNELS
+    x_at = head * HEAD_DIM + tl.arange(0, HEAD_DIM)[None, :]
+    x = tl.load(convolved + line + x_at, mask=real[:, None] & (x_at >= 0), other=0.0)
+    b = tl.load(convolved + line + INNER + key, mask=real[:, None] & (key >= 0), other=0.0)
+    c = tl.load(convolved + line + INNER + KEYED + key, mask=real[:, None] & (key >= 0), other=0.0)
+    dt_at = inside * (INNER + CHANNELS + HEADS) + INNER + CHANNELS + head
+    return x, b, c, tl.load(projected + dt_at, mask=real, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def _scan_block(
+    x: tl.tensor, b: tl.tensor, c: tl.tensor, dt: tl.tensor, a: tl.tensor, state: tl.tensor, BLOCK: tl.constexpr
+) -> tl.tensor:
+    """Outputs (tokens, HEAD_DIM) and the state (STATE, HEAD_DIM) after one block, from that before it."""
+    inside = tl.arange(0, BLOCK)
+    fall = tl.cumsum(dt * a, 0)
+    total = tl.sum(dt * a, 0)
+    between = tl.where(inside[None, :] <= inside[:, None], fall[:, None] - fall[None, :], float("-inf"))
+    score = tl.dot(c, tl.trans(b), input_precision="ieee") * (tl.exp(between) * dt[None, :])
     y = tl.dot(c, state.to(c.dtype), input_precision="ieee") * tl.exp(fall)[:, None]
-    y += _attend(
-        values, c, fall, falls, dts, edge, INNER, CHANNELS, HEAD_DIM, STATE, TILE, key_at, head * HEAD_DIM
-    )
-    x = tl.load(values + inside[:, None] * CHANNELS + head * HEAD_DIM + dim[None, :])
-    y += tl.load(d + head) * x.to(tl.float32)
-    token = (tl.load(block_firsts + block) + inside)[:, None].to(tl.int64)
-    real = (inside < tl.load(block_counts + block))[:, None] & (dim[None, :] >= 0)
-    gate = projected + token * (INNER + CHANNELS + HEADS) + head * HEAD_DIM + dim[None, :]
-    z = tl.load(gate, mask=real, other=0.0).to(tl.float32)
-    place = out + token * INNER + head * HEAD_DIM + dim[None, :]
-    tl.store(place, (y * z * tl.sigmoid(z)).to(out.dtype.element_ty), mask=real)
+    y = tl.dot(score.to(x.dtype), x, y, input_precision="ieee")
+    gained = x.to(tl.float32) * (tl.exp(total - fall) * dt)[:, None]
+    state = tl.dot(tl.trans(b), gained.to(x.dtype), state * tl.exp(total), input_precision="ieee")
+    return y, state
+
+
+@triton.jit
+def scan_rows(
+    projected: tl.tensor,
+    convolved: tl.tensor,
+    pool: tl.tensor,
+    dt_bias: tl.tensor,
+    a: tl.tensor,
+    d: tl.tensor,
+    slots: tl.tensor,
+    starts: tl.tensor,
+    firsts: tl.tensor,
+    out: tl.tensor,
+    INNER: tl.constexpr,
+    KEYED: tl.constexpr,
+    HEADS: tl.constexpr,
+    HEADS_PER_GROUP: tl.constexpr,
+    HEAD_DIM: tl.constexpr,
+    STATE: tl.constexpr,
+    BLOCK: tl.constexpr,
+) -> None:
+    """Gated outputs (tokens, INNER), and the slots' states after each row's last token. Grid (rows, HEADS)."""
+    row, head = tl.program_id(0), tl.program_id(1)
+    dim, key = tl.arange(0, HEAD_DIM)[None, :], tl.arange(0, STATE)[:, None]
+    home = pool + (tl.load(slots + row) * HEADS + head) * HEAD_DIM * STATE + dim * STATE + key
+    goes_on, last = tl.load(starts + row) > 0, tl.load(firsts + row + 1)
+    state = tl.load(home, mask=goes_on & (key >= 0), other=0.0).to(tl.float32)
+    bias, rate, skip = tl.load(dt_bias + head), tl.load(a + head), tl.load(d + head)
+    inside = tl.arange(0, BLOCK)
+    channel = inside[:, None] * INNER + head * HEAD_DIM + dim
+    gate = inside[:, None] * (2 * (INNER + KEYED) + HEADS) + head * HEAD_DIM + dim
+    for first in range(tl.load(firsts + row), last, BLOCK):
+        real, source = first + inside < last, projected + first * (2 * (INNER + KEYED) + HEADS)
+        x, b, c, raw_dt = _read_block(
+            source,
+            convolved + first * (INNER + 2 * KEYED),
+            real,
+            head,
+            INNER,
+            KEYED,
+            HEADS,
+            HEADS_PER_GROUP,
+            HEAD_DIM,
+            STATE,
+            BLOCK,
+        )
+        # A place without a token leaves the state as it is.
+        dt = tl.where(real, softplus(raw_dt + bias), 0.0)
+        y, state = _scan_block(x, b, c, dt, rate, state, BLOCK)
+        # Rounded at every edge, so that it does not matter which edge ended a chunk.
+        state = state.to(pool.dtype.element_ty).to(tl.float32)
+        z = tl.load(source + gate, mask=real[:, None] & (dim >= 0), other=0.0).to(tl.float32)
+        y = (y + skip * x.to(tl.float32)) * z * tl.sigmoid(z)
+        tl.store(out + first * INNER + channel, y.to(out.dtype.element_ty), mask=real[:, None] & (dim >= 0))
+    tl.store(home, state.to(pool.dtype.element_ty))

@@ -1,19 +1,19 @@
-"""The Triton kernel of one Mamba2 decoding step: convolution, recurrence and gate, in the slots' own memory.
+# ruff: noqa: N803, PLR0913, PLR0917 -- Triton's constants are written like this, and it takes no keywords only
+"""The two Triton kernels of one Mamba2 decoding step, in the slots' own memory (see `mamba2_memory`).
 
-A program takes PER heads of one row, each head's whole state in registers. It reads the state once and replays the
-window over it (see `mamba2_memory`); it writes the state only when the window is full. Import on CUDA only.
+`prepare` does what is small: convolution, time steps, and all that the window's tokens add to the outputs.
+`read_states` does what is large: it reads each state once, and writes it only where the window is full. Apart, the
+second keeps enough loads in flight to run at the speed of memory. Import on CUDA only.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import triton
 import triton.language as tl
 
 
 @triton.jit
-def softplus(value: Any) -> Any:
+def softplus(value: tl.tensor) -> tl.tensor:
     """log(1 + exp(value)), exact for very negative values too."""
     small = tl.exp(-tl.abs(value))
     whole = 1.0 + small
@@ -23,116 +23,152 @@ def softplus(value: Any) -> Any:
 
 @triton.jit
 def _convolve(
-    taps: Any,
-    fresh: Any,
-    weight: Any,
-    bias: Any,
-    channel: Any,
-    position: Any,
+    taps: tl.tensor,
+    new: tl.tensor,
+    weight: tl.tensor,
+    bias: tl.tensor,
+    channel: tl.tensor,
+    position: tl.tensor,
     CHANNELS: tl.constexpr,
     WIDTH: tl.constexpr,
-) -> Any:
-    """The convolution at `position`, rounded as it is kept; its input takes the place of the oldest, unread, tap."""
-    new = tl.load(fresh + channel)
+) -> tl.tensor:
+    """The convolution at `position`, where the input is `new`, rounded as it is kept."""
     sums = tl.load(bias + channel).to(tl.float32)
     sums += new.to(tl.float32) * tl.load(weight + (WIDTH - 1) * CHANNELS + channel).to(tl.float32)
     for back in tl.static_range(1, WIDTH):
         place = (position + WIDTH - back) % WIDTH
         old = tl.load(taps + place * CHANNELS + channel, mask=(channel >= 0) & (position >= back), other=0.0)
         sums += old.to(tl.float32) * tl.load(weight + (WIDTH - 1 - back) * CHANNELS + channel).to(tl.float32)
-    tl.store(taps + (position % WIDTH) * CHANNELS + channel, new)
     return (sums * tl.sigmoid(sums)).to(new.dtype)
 
 
 @triton.jit
-def _window(values: Any, new: Any, column: Any, at: Any, since: Any, STRIDE: tl.constexpr, WINDOW: tl.constexpr) -> Any:
-    """Keep `new` in the window at `at`; the whole window (WINDOW, columns) in fp32, zero where nothing is pending."""
-    step = tl.arange(0, WINDOW)[:, None]
-    pending = (step >= since) & (step < at) & (column[None, :] >= 0)
-    old = tl.load(values + step * STRIDE + column[None, :], mask=pending, other=0.0)
-    tl.store(values + at * STRIDE + column, new)
-    return tl.where(step == at, new[None, :].to(tl.float32), old.to(tl.float32))
-
-
-@triton.jit
-def _decays(dts: Any, dt: Any, a: Any, at: Any, since: Any, HEADS: tl.constexpr, WINDOW: tl.constexpr) -> Any:
-    """What is left of the state, and what each token of the window adds to it (WINDOW,); keeps `dt`."""
-    step = tl.arange(0, WINDOW)
-    old = tl.load(dts + step * HEADS, mask=(step >= since) & (step < at), other=0.0)
-    tl.store(dts + at * HEADS, dt)
-    all_dt = tl.where(step == at, dt, old)
-    fall = a * all_dt
-    total = tl.sum(fall, 0)
-    return tl.exp(total), tl.exp(total - tl.cumsum(fall, 0)) * all_dt
-
-
-@triton.jit
-def _absorb(held: Any, gain: Any, x: Any, b: Any, WINDOW: tl.constexpr) -> Any:
-    """The state with the whole window added."""
-    step = tl.arange(0, WINDOW)
-    for index in tl.static_range(WINDOW):
-        at_index = tl.where(step == index, 1.0, 0.0)
-        one_x = tl.sum(x * (gain * at_index)[:, None], 0)
-        one_b = tl.sum(b * at_index[:, None], 0)
-        held += one_x[:, None] * one_b[None, :]
-    return held
-
-
-@triton.jit
-def mix_next(
-    slots: Any,
-    positions: Any,
-    absorbed: Any,
-    projected: Any,
-    conv_weight: Any,
-    conv_bias: Any,
-    dt_bias: Any,
-    a: Any,
-    d: Any,
-    state: Any,
-    taps: Any,
-    xs: Any,
-    bs: Any,
-    dts: Any,
-    out: Any,
+def prepare(
+    slots: tl.tensor,
+    positions: tl.tensor,
+    absorbed: tl.tensor,
+    projected: tl.tensor,
+    conv_weight: tl.tensor,
+    conv_bias: tl.tensor,
+    dt_bias: tl.tensor,
+    a: tl.tensor,
+    d: tl.tensor,
+    taps: tl.tensor,
+    xs: tl.tensor,
+    bs: tl.tensor,
+    dts: tl.tensor,
+    queries: tl.tensor,
+    gains: tl.tensor,
+    lefts: tl.tensor,
+    added: tl.tensor,
     HEADS: tl.constexpr,
-    PER: tl.constexpr,
     GROUPS: tl.constexpr,
     HEAD_DIM: tl.constexpr,
     STATE: tl.constexpr,
     WIDTH: tl.constexpr,
     WINDOW: tl.constexpr,
 ) -> None:
-    """One token further in each row's slot; out (n, HEADS * HEAD_DIM), gated. Grid (n, HEADS / PER)."""
+    """All of a step but the states, for one group of heads. Grid (n, GROUPS).
+
+    queries (n, GROUPS * STATE): C; gains (n, WINDOW, HEADS): what the state gains of each token's x and B; lefts
+    (n, HEADS): what is left of the state before them; added (n, INNER): the outputs but for that state.
+    """
     INNER: tl.constexpr = HEADS * HEAD_DIM
     KEYED: tl.constexpr = GROUPS * STATE
     CHANNELS: tl.constexpr = INNER + 2 * KEYED
+    PER: tl.constexpr = HEADS // GROUPS
     row, slot = tl.program_id(0).to(tl.int64), tl.load(slots + tl.program_id(0))
     if slot < 0:
         return
     position = tl.load(positions + row).to(tl.int32)
     at = position % WINDOW
     since = (tl.load(absorbed + slot) - position + at).to(tl.int32)
-    gate = projected + row * (INNER + CHANNELS + HEADS)
-    fresh = gate + INNER
-    taps += slot * WIDTH * CHANNELS
-    key = (tl.program_id(1) * PER // (HEADS // GROUPS)) * STATE + tl.arange(0, STATE)
-    b = _convolve(taps, fresh, conv_weight, conv_bias, INNER + key, position, CHANNELS, WIDTH)
-    c = _convolve(taps, fresh, conv_weight, conv_bias, INNER + KEYED + key, position, CHANNELS, WIDTH).to(tl.float32)
-    keys = _window(bs + slot * WINDOW * KEYED, b, key, at, since, KEYED, WINDOW)
-    score = tl.sum(keys * c[None, :], 1)  # (WINDOW,)
-    for head in range(tl.program_id(1) * PER, tl.program_id(1) * PER + PER):
-        place = state + (slot * HEADS + head) * HEAD_DIM * STATE
-        place += tl.arange(0, HEAD_DIM)[:, None] * STATE + tl.arange(0, STATE)[None, :]
-        held = tl.load(place).to(tl.float32)
-        channel = head * HEAD_DIM + tl.arange(0, HEAD_DIM)
-        x = _convolve(taps, fresh, conv_weight, conv_bias, channel, position, CHANNELS, WIDTH)
-        dt = softplus(tl.load(fresh + CHANNELS + head).to(tl.float32) + tl.load(dt_bias + head))
-        left, gain = _decays(dts + slot * WINDOW * HEADS + head, dt, tl.load(a + head), at, since, HEADS, WINDOW)
-        inputs = _window(xs + slot * WINDOW * INNER, x, channel, at, since, INNER, WINDOW)
-        y = left * tl.sum(held * c[None, :], 1) + tl.sum(inputs * (gain * score)[:, None], 0)
-        y += tl.load(d + head) * x.to(tl.float32)
-        z = tl.load(gate + channel).to(tl.float32)
-        tl.store(out + row * INNER + channel, (y * z * tl.sigmoid(z)).to(out.dtype.element_ty))
-        if at == WINDOW - 1:
-            tl.store(place, _absorb(held * left, gain, inputs, keys, WINDOW).to(state.dtype.element_ty))
+    fresh = projected + row * (INNER + CHANNELS + HEADS) + INNER
+    taps, xs, bs = taps + slot * WIDTH * CHANNELS, xs + slot * WINDOW * INNER, bs + slot * WINDOW * KEYED
+    dts += slot * WINDOW * HEADS
+    step = tl.arange(0, WINDOW)
+    pending, is_new = (step >= since) & (step < at), step == at
+    head, key = tl.program_id(1) * PER + tl.arange(0, PER), tl.program_id(1) * STATE + tl.arange(0, STATE)
+    channel = head[:, None] * HEAD_DIM + tl.arange(0, HEAD_DIM)[None, :]
+    # Loads first and stores last: a store between them would make later loads wait for it.
+    new_b, new_c = tl.load(fresh + INNER + key), tl.load(fresh + INNER + KEYED + key)
+    new_x, raw_dt = tl.load(fresh + channel), tl.load(fresh + CHANNELS + head)
+    old_b = tl.load(bs + step[:, None] * KEYED + key[None, :], mask=pending[:, None] & (key[None, :] >= 0), other=0.0)
+    old_dt = tl.load(dts + step[:, None] * HEADS + head[None, :], mask=pending[:, None] & (head[None, :] >= 0), other=0.0)
+    old_x = tl.load(
+        xs + step[:, None, None] * INNER + channel[None, :, :],
+        mask=pending[:, None, None] & (channel[None, :, :] >= 0),
+        other=0.0,
+    )
+    b = _convolve(taps, new_b, conv_weight, conv_bias, INNER + key, position, CHANNELS, WIDTH)
+    c = _convolve(taps, new_c, conv_weight, conv_bias, INNER + KEYED + key, position, CHANNELS, WIDTH)
+    x = _convolve(taps, new_x, conv_weight, conv_bias, channel, position, CHANNELS, WIDTH)
+    dt = softplus(raw_dt.to(tl.float32) + tl.load(dt_bias + head))
+    all_dt = tl.where(is_new[:, None], dt[None, :], old_dt)  # (WINDOW, PER)
+    fall = all_dt * tl.load(a + head)[None, :]
+    total = tl.sum(fall, 0)
+    gain = tl.exp(total[None, :] - tl.cumsum(fall, 0)) * all_dt
+    keys = tl.where(is_new[:, None], b[None, :].to(tl.float32), old_b.to(tl.float32))
+    score = tl.sum(keys * c.to(tl.float32)[None, :], 1)  # (WINDOW,)
+    inputs = tl.where(is_new[:, None, None], x[None, :, :].to(tl.float32), old_x.to(tl.float32))
+    y = tl.sum(inputs * (gain * score[:, None])[:, :, None], 0) + tl.load(d + head)[:, None] * x.to(tl.float32)
+    tl.store(added + row * INNER + channel, y)
+    tl.store(lefts + row * HEADS + head, tl.exp(total))
+    tl.store(gains + (row * WINDOW + step[:, None]) * HEADS + head[None, :], gain)
+    tl.store(queries + row * KEYED + key, c)
+    tl.store(xs + at * INNER + channel, x)
+    tl.store(bs + at * KEYED + key, b)
+    tl.store(dts + at * HEADS + head, dt)
+    # The new inputs take the place of the oldest taps, which nobody reads at this position.
+    taps += (position % WIDTH) * CHANNELS
+    tl.store(taps + channel, new_x)
+    tl.store(taps + INNER + key, new_b)
+    tl.store(taps + INNER + KEYED + key, new_c)
+
+
+@triton.jit
+def read_states(
+    slots: tl.tensor,
+    positions: tl.tensor,
+    projected: tl.tensor,
+    queries: tl.tensor,
+    gains: tl.tensor,
+    lefts: tl.tensor,
+    added: tl.tensor,
+    state: tl.tensor,
+    xs: tl.tensor,
+    bs: tl.tensor,
+    out: tl.tensor,
+    squares: tl.tensor,
+    STRIDE: tl.constexpr,
+    HEADS: tl.constexpr,
+    GROUPS: tl.constexpr,
+    HEAD_DIM: tl.constexpr,
+    STATE: tl.constexpr,
+    WINDOW: tl.constexpr,
+) -> None:
+    """Gated outputs (n, HEADS * HEAD_DIM) and their sums of squares (n, HEADS), one head each. Grid (n, HEADS).
+
+    STRIDE is that of projected.
+    """
+    row, head, slot = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.load(slots + tl.program_id(0))
+    if slot < 0:
+        return
+    dim, key = tl.arange(0, HEAD_DIM), tl.program_id(1) // (HEADS // GROUPS) * STATE + tl.arange(0, STATE)
+    place = state + (slot * HEADS + head) * HEAD_DIM * STATE
+    place += dim[:, None] * STATE + tl.arange(0, STATE)[None, :]
+    held, channel = tl.load(place), head * HEAD_DIM + dim
+    c = tl.load(queries + row * GROUPS * STATE + key).to(tl.float32)
+    y, z = tl.load(added + row * HEADS * HEAD_DIM + channel), tl.load(projected + row * STRIDE + channel).to(tl.float32)
+    left, is_full = tl.load(lefts + row * HEADS + head), tl.load(positions + row) % WINDOW == WINDOW - 1
+    y = (y + left * tl.sum(held.to(tl.float32) * c[None, :], 1)) * z * tl.sigmoid(z)
+    tl.store(out + row * HEADS * HEAD_DIM + channel, y.to(out.dtype.element_ty))
+    tl.store(squares + row * HEADS + head, tl.sum(y * y, 0))
+    if is_full:
+        whole = held.to(tl.float32) * left
+        for step in range(WINDOW):
+            gain = tl.load(gains + (row * WINDOW + step) * HEADS + head)
+            x = tl.load(xs + (slot * WINDOW + step) * HEADS * HEAD_DIM + channel, mask=dim * 0.0 + gain > 0.0, other=0.0)
+            b = tl.load(bs + (slot * WINDOW + step) * GROUPS * STATE + key, mask=key * 0.0 + gain > 0.0, other=0.0)
+            whole += (x.to(tl.float32) * gain)[:, None] * b.to(tl.float32)[None, :]
+        tl.store(place, whole.to(state.dtype.element_ty))

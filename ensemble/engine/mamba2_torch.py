@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ensemble.engine.mamba2_layer import Layer, Linear, Norm, Rows
+from ensemble.engine.mamba2_layer import Gated, Layer, Linear, Norm, Rows
 from ensemble.engine.mamba2_memory import WINDOW, LayerMemory
 from ensemble.engine.packing import Packing
 
@@ -19,31 +21,28 @@ class TorchKernels:
             hidden += update
         return linear(normalize(hidden, norm))
 
-    def linear_from_gated(self, gated: Tensor, norm: Norm, linear: Linear, hidden: Tensor) -> Tensor | None:
-        return linear(normalize(gated, norm))
+    def linear_from_gated(self, gated: Gated, norm: Norm, linear: Linear, hidden: Tensor) -> Tensor | None:
+        return linear(normalize(gated.values, norm))
 
-    def mix_next(self, layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -> Tensor:
+    def mix_next(self, layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -> Gated:
         gate, fresh, raw_dt = projected.split(layer.shape.parts, dim=-1)
         x, b, c = _convolve_next(layer, memory, fresh, rows)
         _remember(memory, rows, x, b, dt=F.softplus(raw_dt.float() + layer.dt_bias))
         state = _replay(layer, memory, rows)  # (n, heads, head_dim, state)
         y = torch.einsum("nghps,ngs->nghp", _by_group(layer, state), _keys(layer, c))
         y = y.flatten(1) + x.float() * _per_channel(layer)
-        return (y * F.silu(gate.float())).to(projected.dtype)
+        return Gated((y * F.silu(gate.float())).to(projected.dtype))
 
-    def mix_prompts(self, layer: Layer, memory: LayerMemory, projected: Tensor, packing: Packing) -> Tensor:
+    def mix_prompts(self, layer: Layer, memory: LayerMemory, projected: Tensor, packing: Packing) -> Gated:
         gate, fresh, raw_dt = projected.split(layer.shape.parts, dim=-1)
         convolved = torch.empty_like(fresh)
         y = torch.empty(len(fresh), layer.shape.inner)
-        pieces = [*packing.lasts.tolist()]
-        first = 0
-        for row, last in enumerate(pieces):
-            piece = slice(first, last + 1)
+        for row, (first, end) in enumerate(pairwise(packing.firsts.tolist())):
+            piece = slice(first, end)
             convolved[piece] = _convolve_piece(layer, memory, fresh[piece], packing, row)
             y[piece] = _scan_piece(layer, memory, convolved[piece], raw_dt[piece], packing, row)
-            first = last + 1
         y += convolved[:, : layer.shape.inner].float() * _per_channel(layer)
-        return (y * F.silu(gate.float())).to(projected.dtype)
+        return Gated((y * F.silu(gate.float())).to(projected.dtype))
 
 
 def normalize(values: Tensor, norm: Norm) -> Tensor:

@@ -1,8 +1,7 @@
+# ruff: noqa: N803, PLR0913, PLR0917 -- Triton's constants are written like this, and it takes no keywords only
 """Triton kernels of RMS norms, and of the matrix-vector product with a norm before it. Import on CUDA only."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import triton
 import triton.language as tl
@@ -10,11 +9,11 @@ import triton.language as tl
 
 @triton.jit
 def add_normalize(
-    hidden: Any,
-    update: Any,
-    weight: Any,
-    out: Any,
-    eps: Any,
+    hidden: tl.tensor,
+    update: tl.tensor,
+    weight: tl.tensor,
+    out: tl.tensor,
+    eps: tl.tensor,
     WIDTH: tl.constexpr,
     COLUMNS: tl.constexpr,
     ADDED: tl.constexpr,
@@ -33,7 +32,7 @@ def add_normalize(
 
 @triton.jit
 def normalize_groups(
-    values: Any, weight: Any, out: Any, eps: Any, GROUPS: tl.constexpr, WIDTH: tl.constexpr, COLUMNS: tl.constexpr
+    values: tl.tensor, weight: tl.tensor, out: tl.tensor, eps: tl.tensor, GROUPS: tl.constexpr, WIDTH: tl.constexpr, COLUMNS: tl.constexpr
 ) -> None:
     """The norm of each group of WIDTH. Grid (rows, GROUPS)."""
     row, column = tl.program_id(0).to(tl.int64), tl.arange(0, COLUMNS)
@@ -46,34 +45,58 @@ def normalize_groups(
 
 @triton.jit
 def multiply_normed(
-    x: Any,
-    norm: Any,
-    weight: Any,
-    out: Any,
-    eps: Any,
+    x: tl.tensor,
+    norm: tl.tensor,
+    weight: tl.tensor,
+    out: tl.tensor,
+    eps: tl.tensor,
     ROWS: tl.constexpr,
     WIDTH: tl.constexpr,
-    GROUP: tl.constexpr,
-    ADDED: tl.constexpr,
     TILE: tl.constexpr,
     COLUMNS: tl.constexpr,
 ) -> None:
-    """weight (ROWS, WIDTH) @ the norm of one vector in groups of GROUP; ADDED to `out` or stored there.
+    """out = weight (ROWS, WIDTH) @ the norm of one vector; COLUMNS divides WIDTH. Grid (ROWS / TILE, rounded up).
 
-    The weight is read once, at the speed of memory. COLUMNS divides GROUP. Grid (ROWS / TILE, rounded up).
+    The weight is read once, at the speed of memory.
     """
     row, column = tl.program_id(0) * TILE + tl.arange(0, TILE), tl.arange(0, COLUMNS)
-    line = weight + row.to(tl.int64)[:, None] * WIDTH + column[None, :]
-    real = row < ROWS
-    total = tl.zeros((TILE,), tl.float32)
-    for group in tl.static_range(0, WIDTH, GROUP):
-        sums, squares = tl.zeros((TILE, COLUMNS), tl.float32), tl.zeros((COLUMNS,), tl.float32)
-        for at in tl.static_range(group, group + GROUP, COLUMNS):
-            piece = tl.load(x + at + column).to(tl.float32)
-            squares += piece * piece
-            piece *= tl.load(norm + at + column).to(tl.float32)
-            sums += tl.load(line + at, mask=real[:, None], other=0.0).to(tl.float32) * piece[None, :]
-        total += tl.sum(sums, 1) * tl.rsqrt(tl.sum(squares, 0) / GROUP + eps)
-    if ADDED:
-        total += tl.load(out + row, mask=real, other=0.0).to(tl.float32)
+    line, real = weight + row.to(tl.int64)[:, None] * WIDTH + column[None, :], row < ROWS
+    sums, squares = tl.zeros((TILE, COLUMNS), tl.float32), tl.zeros((COLUMNS,), tl.float32)
+    for at in tl.static_range(0, WIDTH, COLUMNS):
+        piece = tl.load(x + at + column).to(tl.float32)
+        squares += piece * piece
+        piece *= tl.load(norm + at + column).to(tl.float32)
+        sums += tl.load(line + at, mask=real[:, None], other=0.0).to(tl.float32) * piece[None, :]
+    total = tl.sum(sums, 1) * tl.rsqrt(tl.sum(squares, 0) / WIDTH + eps)
+    tl.store(out + row, total.to(out.dtype.element_ty), mask=real)
+
+
+@triton.jit
+def multiply_gated(
+    x: tl.tensor,
+    squares: tl.tensor,
+    norm: tl.tensor,
+    weight: tl.tensor,
+    out: tl.tensor,
+    eps: tl.tensor,
+    ROWS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    GROUP: tl.constexpr,
+    PARTS: tl.constexpr,
+    TILE: tl.constexpr,
+    COLUMNS: tl.constexpr,
+) -> None:
+    """out += weight (ROWS, WIDTH) @ the norm of one vector in groups of GROUP, whose squares come in PARTS sums each.
+
+    COLUMNS divides GROUP. Grid (ROWS / TILE, rounded up).
+    """
+    row, column = tl.program_id(0) * TILE + tl.arange(0, TILE), tl.arange(0, COLUMNS)
+    line, real = weight + row.to(tl.int64)[:, None] * WIDTH + column[None, :], row < ROWS
+    sums = tl.zeros((TILE, COLUMNS), tl.float32)
+    for at in tl.static_range(0, WIDTH, COLUMNS):
+        square = tl.sum(tl.load(squares + at // GROUP * PARTS + tl.arange(0, PARTS)), 0)
+        piece = tl.load(x + at + column).to(tl.float32) * tl.load(norm + at + column).to(tl.float32)
+        piece *= tl.rsqrt(square / GROUP + eps)
+        sums += tl.load(line + at, mask=real[:, None], other=0.0).to(tl.float32) * piece[None, :]
+    total = tl.sum(sums, 1) + tl.load(out + row, mask=real, other=0.0).to(tl.float32)
     tl.store(out + row, total.to(out.dtype.element_ty), mask=real)

@@ -1,13 +1,10 @@
-"""Pieces of several prompts as one row of tokens, and the map to blocks of equal length in which they are scanned.
-
-Linear maps see only real tokens. Scans see blocks of `block` places; the last block of a prompt's piece may have
-places left over, which stay empty.
-"""
+"""Pieces of several prompts, packed end to end: linear maps see real tokens only, nothing is padded."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -17,49 +14,42 @@ from ensemble.engine.network import Chunk
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packing:
-    """All tensors are int64 on one device."""
+    """One row per chunk; all tensors are int64 on one device."""
 
-    block: int
+    block: int  # a row is scanned in blocks of so many tokens
     tokens: Tensor  # (tokens,): their ids
-    slots: Tensor  # (rows,): one row per chunk
+    rows: Tensor  # (tokens,): the row of each
+    slots: Tensor  # (rows,)
     starts: Tensor  # (rows,): position of the row's first token
     ends: Tensor  # (rows,): position after its last token
-    lasts: Tensor  # (rows,): where its last token is packed
-    row_blocks: Tensor  # (rows + 1,): the row's blocks are those from this number on
-    block_rows: Tensor  # (blocks,): the row of each block
-    block_offsets: Tensor  # (blocks,): place of its first token within the row
-    block_firsts: Tensor  # (blocks,): where its first token is packed
-    block_counts: Tensor  # (blocks,): how many of its places hold a token
+    firsts: Tensor  # (rows + 1,): a row's tokens are packed from here to the next row's
     tail_tokens: Tensor  # (tails,): where each row's last tokens are packed, as many as a convolution looks back
     tail_places: Tensor  # (tails,): slot * width + position % width of each
 
     @property
-    def blocks(self) -> int:
-        return self.block_rows.numel()
+    def lasts(self) -> Tensor:
+        """Where each row's last token is packed."""
+        return self.firsts[1:] - 1
 
 
 def pack(chunks: Sequence[Chunk], *, block: int, width: int, device: torch.device) -> Packing:
     """Lay out chunks for a scan in blocks and a convolution of `width`; one copy to the device."""
-    columns: dict[str, list[int]] = {
-        name: [] for name in Packing.__dataclass_fields__ if name not in {"block", "row_blocks"}
+    firsts = [0, *accumulate(len(chunk.tokens) for chunk in chunks)]
+    tails = [range(max(0, len(chunk.tokens) - width), len(chunk.tokens)) for chunk in chunks]
+    columns = {
+        "tokens": [token for chunk in chunks for token in chunk.tokens],
+        "rows": [row for row, chunk in enumerate(chunks) for _ in chunk.tokens],
+        "slots": [chunk.slot for chunk in chunks],
+        "starts": [chunk.start for chunk in chunks],
+        "ends": [chunk.start + len(chunk.tokens) for chunk in chunks],
+        "firsts": firsts,
+        "tail_tokens": [first + place for first, tail in zip(firsts, tails, strict=False) for place in tail],
+        "tail_places": [
+            chunk.slot * width + (chunk.start + place) % width
+            for chunk, tail in zip(chunks, tails, strict=True)
+            for place in tail
+        ],
     }
-    columns["row_blocks"] = [0]
-    for row, chunk in enumerate(chunks):
-        first, length = len(columns["tokens"]), len(chunk.tokens)
-        offsets = range(0, length, block)
-        columns["tokens"] += chunk.tokens
-        columns["slots"].append(chunk.slot)
-        columns["starts"].append(chunk.start)
-        columns["ends"].append(chunk.start + length)
-        columns["lasts"].append(first + length - 1)
-        columns["row_blocks"].append(columns["row_blocks"][-1] + len(offsets))
-        columns["block_rows"] += [row] * len(offsets)
-        columns["block_offsets"] += offsets
-        columns["block_firsts"] += [first + offset for offset in offsets]
-        columns["block_counts"] += [min(block, length - offset) for offset in offsets]
-        tail = range(max(0, length - width), length)
-        columns["tail_tokens"] += [first + offset for offset in tail]
-        columns["tail_places"] += [chunk.slot * width + (chunk.start + offset) % width for offset in tail]
     together = torch.tensor([value for column in columns.values() for value in column]).to(device)
     parts = together.split([len(column) for column in columns.values()])
     return Packing(block=block, **dict(zip(columns, parts, strict=True)))

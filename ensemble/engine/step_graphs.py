@@ -22,7 +22,7 @@ class StepGraphs:
 
     def __init__(self, step: Step, *, slots: int, device: torch.device) -> None:
         self._step = step
-        self._sizes = [size for size in sizes_up_to(slots)]
+        self._sizes = sizes_up_to(slots)
         self._inputs = torch.zeros(3, self._sizes[-1], dtype=torch.int64, device=device)
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
         self._pool = torch.cuda.graph_pool_handle()
