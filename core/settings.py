@@ -38,6 +38,13 @@ class Weights(StrEnum):
     NF4 = "nf4"  # 4-bit by bitsandbytes, CUDA only
 
 
+class StateType(StrEnum):
+    """How the recurrent state of the Mamba2 model is held."""
+
+    BF16 = "bf16"  # half the memory traffic, which bounds large batches
+    FP32 = "fp32"  # as transformers has it
+
+
 class Device(StrEnum):
     """Where a model runs. There is no silent fallback from one to the other."""
 
@@ -112,6 +119,26 @@ class Settings(BaseSettings):
     )
     weights_override: Weights | None = env(
         "MATHCODE_WEIGHTS", None, "`fp32`, `bf16` or `nf4`. Default: `fp32` on the CPU, `nf4` on CUDA."
+    )
+    state_override: StateType | None = env(
+        "MATHCODE_STATE_TYPE",
+        None,
+        "`bf16` or `fp32`: the Mamba2 model's recurrent state. Default: `fp32` on the CPU, `bf16` on CUDA.",
+    )
+    cache_fraction: float = env(
+        "MATHCODE_CACHE_FRACTION",
+        0.4,
+        "Most of the memory free after loading that Mathstral's keys and values may take; "
+        "0.85 for a card of its own.",
+        gt=0,
+        le=1,
+    )
+    prefill_tokens: int = env(
+        "MATHCODE_PREFILL_TOKENS",
+        2048,
+        "Most tokens of prompts read in one step, between the tokens that others write.",
+        ge=64,
+        le=1_048_576,
     )
     slots: int = env("MATHCODE_SLOTS", 8, "Requests one model worker answers at the same time.", ge=1, le=1024)
     scripted_delay_s: float = env(
@@ -230,6 +257,12 @@ class Settings(BaseSettings):
         if self.weights_override is not None:
             return self.weights_override
         return Weights.NF4 if self.device is Device.CUDA else Weights.FP32
+
+    @property
+    def state_type(self) -> StateType:
+        if self.state_override is not None:
+            return self.state_override
+        return StateType.BF16 if self.device is Device.CUDA else StateType.FP32
 
     @property
     def beat_s(self) -> float:

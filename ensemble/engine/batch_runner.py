@@ -18,6 +18,7 @@ from ensemble.engine.batch_sampling import BROKEN, BatchSampler, Draw
 from ensemble.engine.network import Chunk, SlotNetwork
 
 PREFILL_TOKENS = 4096
+_WARM_UP_TOKENS = 40
 
 
 class LogitsBroken(ArithmeticError):
@@ -75,6 +76,21 @@ class BatchRunner:
             row.drawn += 1
         settled = {id(row) for row in rows}
         return [_result(row) if id(row) in settled else None for row in batch]
+
+    def warm_up(self) -> None:
+        """Read prompts and write tokens, so that kernels are compiled and graphs captured before any request.
+
+        Raises LogitsBroken where the network gives no numbers.
+        """
+        for length in (1, _WARM_UP_TOKENS):
+            row = self.admit(range(1, length + 1), Sampling(), max_tokens=2)
+            if row is None:
+                continue
+            for token in (self.step([row])[0], self.step([row])[0]):
+                if isinstance(token, Exception):
+                    raise token
+            self.release(row)
+        self._network.warm_up()
 
     def _write(self, rows: list[Row]) -> Tensor:
         """One token further for rows whose prompt is read."""

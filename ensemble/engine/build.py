@@ -12,10 +12,11 @@ from transformers.utils import logging as transformers_logging
 from core.errors import CheckpointError, ConfigurationError
 from core.messages import ModelName
 from core.settings import Device, Settings
+from ensemble.engine.batch_runner import Row
+from ensemble.engine.batching import build_runner
 from ensemble.engine.engine import ModelEngine
 from ensemble.engine.hub import download_checkpoint
 from ensemble.engine.loading import load_network, require_device
-from ensemble.engine.model_runner import Generation, ModelRunner
 from ensemble.engine.tiny import ensure_tiny_checkpoint
 from ensemble.engine.tokenizer import Tokenizer, load_tokenizer
 from ensemble.models import CONFIG_FILE, ModelSpec, describe_model, positions_of
@@ -23,7 +24,7 @@ from ensemble.models import CONFIG_FILE, ModelSpec, describe_model, positions_of
 SMALL_PARAMETERS = 100_000_000
 
 
-def build_engine(model: ModelName, settings: Settings) -> ModelEngine[Generation]:
+def build_engine(model: ModelName, settings: Settings) -> ModelEngine[Row]:
     """Make or fetch the checkpoint of `model`, load it, and start its engine.
 
     Raises:
@@ -37,13 +38,11 @@ def build_engine(model: ModelName, settings: Settings) -> ModelEngine[Generation
     _require_same_vocabulary(network, tokenizer, directory)
     if settings.device is Device.CPU and network.num_parameters() < SMALL_PARAMETERS:
         torch.set_num_threads(1)  # its operations are too small to share
-    runner = ModelRunner(network)
-    if settings.device is Device.CUDA:
-        runner.warm_up()
+    context_tokens = min(spec.context_tokens, positions_of(directory) or spec.context_tokens)
+    runner, context_tokens = build_runner(model, network, settings, context_tokens=context_tokens)
+    runner.warm_up()
     return ModelEngine(
-        spec=replace(
-            spec, context_tokens=min(spec.context_tokens, positions_of(directory) or spec.context_tokens)
-        ),
+        spec=replace(spec, context_tokens=context_tokens),
         vocabulary=tokenizer,
         runner=runner,
         slots=settings.slots,

@@ -38,6 +38,9 @@ class SlotNetwork(Protocol):
     def slots(self) -> int:
         """How many sequences fit at most."""
 
+    def warm_up(self) -> None:
+        """Compile kernels and record graphs, so that no request has to wait for it; touches no open slot."""
+
     def open(self, slot: int, tokens: int) -> bool:
         """Begin a sequence of at most `tokens` tokens in a free slot; false if memory for it is lacking now."""
 

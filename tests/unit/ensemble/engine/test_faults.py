@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from core.messages import ChatMessage, Completion, Failure, FailureCode, ModelName, Sampling
-from core.settings import Device, Weights
+from core.settings import Device, Settings, Weights
 from core.work import Work
+from ensemble.engine.batch_runner import LogitsBroken
+from ensemble.engine.batching import build_runner
 from ensemble.engine.engine import ModelEngine
 from ensemble.engine.loading import load_network
-from ensemble.engine.model_runner import ModelRunner
-from ensemble.engine.sampling import LogitsBroken
 from ensemble.engine.scripted import Script, ScriptedRunner, ScriptedVocabulary
 from ensemble.engine.tokenizer import load_tokenizer
 from ensemble.models import ModelSpec
@@ -91,9 +91,8 @@ def test_a_model_whose_logits_are_no_numbers_fails_the_request(tiny_models: Path
     network = load_network(model, tiny_models / model, device=Device.CPU, weights=Weights.FP32)
     with torch.no_grad():
         network.get_output_embeddings().weight[5] = torch.nan
-    engine = ModelEngine(
-        spec=SPEC, vocabulary=load_tokenizer(), runner=ModelRunner(network), slots=2, default_max_tokens=8
-    )
+    runner, _ = build_runner(model, network, Settings(MATHCODE_SLOTS=2), context_tokens=SPEC.context_tokens)
+    engine = ModelEngine(spec=SPEC, vocabulary=load_tokenizer(), runner=runner, slots=2, default_max_tokens=8)
     work = Work(messages=(ChatMessage(role="user", content="x"),), sampling=Sampling())
     (outcome,) = engine.generate(work)
     assert isinstance(outcome, Failure)
