@@ -37,13 +37,12 @@ def swiglu(both: tl.tensor, out: tl.tensor, WIDTH: tl.constexpr, BLOCK: tl.const
 
 
 @triton.jit
-def multiply_few(
+def multiply_vector(
     x: tl.tensor,
     weight: tl.tensor,
     norm: tl.tensor,
     out: tl.tensor,
     eps: tl.tensor,
-    COUNT: tl.constexpr,
     ROWS: tl.constexpr,
     WIDTH: tl.constexpr,
     NORMED: tl.constexpr,
@@ -52,29 +51,27 @@ def multiply_few(
     TILE: tl.constexpr,
     BLOCK: tl.constexpr,
 ) -> None:
-    """TILE rows of weight @ x, for COUNT vectors of WIDTH; the weight is read once, at memory speed.
+    """TILE rows of weight @ x, for one vector x of WIDTH; the weight is read once, at memory speed.
 
     NORMED: x is divided by its root mean square and scaled by `norm` first. GATED: rows from ROWS on are the ups
     to the gates before them. ADDED: the result is added to `out`. BLOCK divides WIDTH, TILE divides ROWS.
     """
-    row, member = tl.program_id(0) * TILE + tl.arange(0, TILE), tl.arange(0, COUNT)
-    column = tl.arange(0, BLOCK)[None, None, :]
-    at = weight + row.to(tl.int64)[None, :, None] * WIDTH + column
-    gate, up = tl.zeros((COUNT, TILE, BLOCK), tl.float32), tl.zeros((COUNT, TILE, BLOCK), tl.float32)
-    squares = tl.zeros((COUNT, 1, BLOCK), tl.float32)
+    row, column = tl.program_id(0) * TILE + tl.arange(0, TILE), tl.arange(0, BLOCK)
+    at = weight + row.to(tl.int64)[:, None] * WIDTH + column[None, :]
+    gate, up = tl.zeros((TILE, BLOCK), tl.float32), tl.zeros((TILE, BLOCK), tl.float32)
+    squares = tl.zeros((BLOCK,), tl.float32)
     for start in tl.static_range(0, WIDTH, BLOCK):
-        piece = tl.load(x + member[:, None, None] * WIDTH + start + column).to(tl.float32)
+        piece = tl.load(x + start + column).to(tl.float32)
         if NORMED:
             squares += piece * piece
             piece *= tl.load(norm + start + column).to(tl.float32)
-        gate += tl.load(at + start).to(tl.float32) * piece
+        gate += tl.load(at + start).to(tl.float32) * piece[None, :]
         if GATED:
-            up += tl.load(at + ROWS * WIDTH + start).to(tl.float32) * piece
-    scale = tl.rsqrt(tl.sum(squares, 2) / WIDTH + eps) if NORMED else 1.0
-    result = tl.sum(gate, 2) * scale
+            up += tl.load(at + ROWS * WIDTH + start).to(tl.float32) * piece[None, :]
+    scale = tl.rsqrt(tl.sum(squares, 0) / WIDTH + eps) if NORMED else 1.0
+    result = tl.sum(gate, 1) * scale
     if GATED:
-        result *= tl.sigmoid(result) * tl.sum(up, 2) * scale
-    into = out + member[:, None] * ROWS + row[None, :]
+        result *= tl.sigmoid(result) * tl.sum(up, 1) * scale
     if ADDED:
-        result += tl.load(into).to(tl.float32)
-    tl.store(into, result.to(out.dtype.element_ty))
+        result += tl.load(out + row).to(tl.float32)
+    tl.store(out + row, result.to(out.dtype.element_ty))

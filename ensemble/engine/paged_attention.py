@@ -38,11 +38,11 @@ class TorchAttention(PagedAttention):
     def attend_next(self, layer: int, qkv: Tensor, slots: Tensor, positions: Tensor) -> Tensor:
         places = self._cache.places(slots, positions)
         queries = self._take_in(layer, qkv, positions, places)[0]
-        every = torch.arange(int(positions.max()) + 1, device=qkv.device)
-        live = every <= positions[:, None]  # (n, longest)
-        held = self._cache.read(layer, self._cache.places(slots[:, None], every * live))
+        keys, values = self._cache.read_pages(layer, slots, tokens=int(positions.max()) + 1)
+        live = torch.arange(keys.shape[2], device=qkv.device) <= positions[:, None]  # (n, tokens)
         # What is masked away has weight zero, but zero times the NaN of an earlier user would be NaN.
-        keys, values = (part.masked_fill(~live[:, :, None, None], 0.0).transpose(1, 2) for part in held)
+        for part in (keys, values):
+            part.masked_fill_(~live[:, None, :, None], 0.0)
         attended = functional.scaled_dot_product_attention(
             queries[:, :, None], keys, values, attn_mask=live[:, None, None], enable_gqa=True
         )

@@ -110,3 +110,9 @@ class PagedCache:
         """Keys and values of n tokens, each (n, heads, head dim)."""
         rows, offsets = places
         return self.keys[layer][rows, :, offsets], self.values[layer][rows, :, offsets]
+
+    def read_pages(self, layer: int, slots: Tensor, *, tokens: int) -> tuple[Tensor, Tensor]:
+        """Keys and values on the first pages of n slots, for at least `tokens`: (n, heads, tokens, head dim)."""
+        rows = self.table[slots, : self.shape.pages_for(tokens)]  # (n, pages)
+        keys, values = (pools[layer][rows].transpose(1, 2).flatten(2, 3) for pools in (self.keys, self.values))
+        return keys, values
