@@ -8,11 +8,11 @@ import torch
 import triton
 from torch import Tensor, nn
 
-from ensemble.engine.mamba2_layer import Gated, Layer, Linear, Norm, Rows
+from ensemble.engine.mamba2_layer import Layer, Linear, Norm, Rows
 from ensemble.engine.mamba2_memory import WINDOW, LayerMemory
 from ensemble.engine.mamba2_scan_kernels import convolve, scan_rows
 from ensemble.engine.mamba2_step_kernels import prepare, read_states
-from ensemble.engine.norm_kernels import add_normalize, multiply_gated, multiply_normed, normalize_groups
+from ensemble.engine.norm_kernels import add_normalize, multiply_added, multiply_normed, normalize_groups
 from ensemble.engine.packing import Packing
 
 class CudaKernels:
@@ -23,19 +23,20 @@ class CudaKernels:
             return out
         return linear(_add_normalize(hidden, update, norm))
 
-    def linear_from_gated(self, gated: Gated, norm: Norm, linear: Linear, hidden: Tensor) -> Tensor | None:
-        if gated.squares is not None and len(hidden) == 1 and is_plain(linear):
-            _multiply_gated(gated.values, gated.squares, norm, linear.weight, hidden)
+    def linear_from_gated(self, gated: Tensor, norm: Norm, linear: Linear, hidden: Tensor) -> Tensor | None:
+        normed = _normalize(gated, norm)
+        if len(hidden) == 1 and is_plain(linear):
+            _multiply_added(normed, linear.weight, hidden)
             return None
-        return linear(_normalize(gated.values, norm))
+        return linear(normed)
 
-    def mix_next(self, layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -> Gated:
+    def mix_next(self, layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -> Tensor:
         prepared = _prepare(layer, memory, projected, rows)
         return _read_states(layer, memory, projected, rows, prepared=prepared)
 
-    def mix_prompts(self, layer: Layer, memory: LayerMemory, projected: Tensor, packing: Packing) -> Gated:
+    def mix_prompts(self, layer: Layer, memory: LayerMemory, projected: Tensor, packing: Packing) -> Tensor:
         convolved = _convolve(layer, memory, projected, packing)
-        return Gated(_scan_rows(layer, memory, projected, convolved, packing=packing))
+        return _scan_rows(layer, memory, projected, convolved, packing=packing)
 
 
 def is_plain(linear: Linear) -> TypeGuard[nn.Linear]:
@@ -60,23 +61,10 @@ def _multiply_normed(x: Tensor, norm: Norm, weight: Tensor, out: Tensor) -> None
     )
 
 
-def _multiply_gated(x: Tensor, squares: Tensor, norm: Norm, weight: Tensor, out: Tensor) -> None:
+def _multiply_added(x: Tensor, weight: Tensor, out: Tensor) -> None:
     rows, width = weight.shape
-    multiply_gated[(triton.cdiv(rows, 4),)](
-        x,
-        squares,
-        norm.weight,
-        weight,
-        out,
-        norm.eps,
-        ROWS=rows,
-        WIDTH=width,
-        GROUP=norm.width,
-        PARTS=squares.shape[1] * norm.width // width,
-        TILE=4,
-        COLUMNS=_columns(norm.width),
-        num_warps=4,
-        maxnreg=128,
+    multiply_added[(triton.cdiv(rows, 4),)](
+        x, weight, out, ROWS=rows, WIDTH=width, TILE=4, COLUMNS=_columns(width), num_warps=4
     )
 
 
@@ -117,8 +105,8 @@ def _prepare(layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -
     prepared = (
         projected.new_empty(n, shape.keyed),
         layer.a.new_empty(n, WINDOW, shape.heads),
+        layer.a.new_empty(n, WINDOW, shape.heads),
         layer.a.new_empty(n, shape.heads),
-        layer.a.new_empty(n, shape.inner),
     )
     prepare[n, shape.groups](
         rows.slots,
@@ -148,9 +136,9 @@ def _prepare(layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -
 
 def _read_states(
     layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows, *, prepared: tuple[Tensor, ...]
-) -> Gated:
+) -> Tensor:
     shape, n = layer.shape, len(projected)
-    gated, squares = projected.new_empty(n, shape.inner), layer.a.new_empty(n, shape.heads)
+    gated = projected.new_empty(n, shape.inner)
     read_states[n, shape.heads](
         rows.slots,
         rows.positions,
@@ -160,7 +148,6 @@ def _read_states(
         memory.x,
         memory.b,
         gated,
-        squares,
         STRIDE=projected.shape[1],
         HEADS=shape.heads,
         GROUPS=shape.groups,
@@ -169,7 +156,7 @@ def _read_states(
         WINDOW=WINDOW,
         num_warps=4,
     )
-    return Gated(gated, squares)
+    return gated
 
 
 def _convolve(layer: Layer, memory: LayerMemory, projected: Tensor, packing: Packing) -> Tensor:
@@ -202,7 +189,8 @@ def _scan_rows(
 ) -> Tensor:
     shape = layer.shape
     gated = projected.new_empty(len(projected), shape.inner)
-    scan_rows[len(packing.slots), shape.heads](
+    dims = min(32, shape.head_dim)
+    scan_rows[shape.head_dim // dims, shape.heads, len(packing.slots)](
         projected,
         convolved,
         memory.state,
@@ -220,6 +208,7 @@ def _scan_rows(
         HEAD_DIM=shape.head_dim,
         STATE=shape.state,
         BLOCK=packing.block,
+        DIMS=dims,
         num_warps=4,
         num_stages=2,
     )

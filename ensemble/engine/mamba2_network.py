@@ -15,7 +15,7 @@ from ensemble.engine.network import Chunk
 from ensemble.engine.packing import Packing, pack
 from ensemble.engine.step_graphs import StepGraphs
 
-_LONGEST_BLOCK = 64  # of the scan; longer ones spend more on scores within a block than they save
+_LONGEST_BLOCK = 32  # of the scan; longer ones spend more on scores within a block than they save
 
 
 class Mamba2Network:

@@ -61,6 +61,7 @@ def _read_block(
     convolved: tl.tensor,
     real: tl.tensor,
     head: tl.tensor,
+    dim: tl.tensor,
     INNER: tl.constexpr,
     KEYED: tl.constexpr,
     HEADS: tl.constexpr,
@@ -69,12 +70,12 @@ def _read_block(
     STATE: tl.constexpr,
     BLOCK: tl.constexpr,
 ) -> tl.tensor:
-    """x (tokens, HEAD_DIM), B and C (tokens, STATE), and the raw time step (tokens,); zero where nothing is real."""
+    """x (tokens, dims), B and C (tokens, STATE), and the raw time step (tokens,); zero where nothing is real."""
     CHANNELS: tl.constexpr = INNER + 2 * KEYED
     key = head // HEADS_PER_GROUP * STATE + tl.arange(0, STATE)[None, :]
     inside = tl.arange(0, BLOCK)
     line = inside[:, None] * CHANNELS
-    x_at = head * HEAD_DIM + tl.arange(0, HEAD_DIM)[None, :]
+    x_at = head * HEAD_DIM + dim
     x = tl.load(convolved + line + x_at, mask=real[:, None] & (x_at >= 0), other=0.0)
     b = tl.load(convolved + line + INNER + key, mask=real[:, None] & (key >= 0), other=0.0)
     c = tl.load(convolved + line + INNER + KEYED + key, mask=real[:, None] & (key >= 0), other=0.0)
@@ -86,7 +87,7 @@ def _read_block(
 def _scan_block(
     x: tl.tensor, b: tl.tensor, c: tl.tensor, dt: tl.tensor, a: tl.tensor, state: tl.tensor, BLOCK: tl.constexpr
 ) -> tl.tensor:
-    """Outputs (tokens, HEAD_DIM) and the state (STATE, HEAD_DIM) after one block, from that before it."""
+    """Outputs (tokens, dims) and the state (STATE, dims) after one block, from that before it."""
     inside = tl.arange(0, BLOCK)
     fall = tl.cumsum(dt * a, 0)
     total = tl.sum(dt * a, 0)
@@ -118,10 +119,14 @@ def scan_rows(
     HEAD_DIM: tl.constexpr,
     STATE: tl.constexpr,
     BLOCK: tl.constexpr,
+    DIMS: tl.constexpr,
 ) -> None:
-    """Gated outputs (tokens, INNER), and the slots' states after each row's last token. Grid (rows, HEADS)."""
-    row, head = tl.program_id(0), tl.program_id(1)
-    dim, key = tl.arange(0, HEAD_DIM)[None, :], tl.arange(0, STATE)[:, None]
+    """Gated outputs (tokens, INNER), and the slots' states after each row's last token.
+
+    A program goes through one row with DIMS of a head's dimensions. Grid (HEAD_DIM / DIMS, HEADS, rows).
+    """
+    row, head = tl.program_id(2), tl.program_id(1)
+    dim, key = (tl.program_id(0) * DIMS + tl.arange(0, DIMS))[None, :], tl.arange(0, STATE)[:, None]
     home = pool + (tl.load(slots + row) * HEADS + head) * HEAD_DIM * STATE + dim * STATE + key
     goes_on, last = tl.load(starts + row) > 0, tl.load(firsts + row + 1)
     state = tl.load(home, mask=goes_on & (key >= 0), other=0.0).to(tl.float32)
@@ -136,6 +141,7 @@ def scan_rows(
             convolved + first * (INNER + 2 * KEYED),
             real,
             head,
+            dim,
             INNER,
             KEYED,
             HEADS,

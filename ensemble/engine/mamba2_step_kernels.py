@@ -59,8 +59,8 @@ def prepare(
     dts: tl.tensor,
     queries: tl.tensor,
     gains: tl.tensor,
+    shares: tl.tensor,
     lefts: tl.tensor,
-    added: tl.tensor,
     HEADS: tl.constexpr,
     GROUPS: tl.constexpr,
     HEAD_DIM: tl.constexpr,
@@ -68,10 +68,10 @@ def prepare(
     WIDTH: tl.constexpr,
     WINDOW: tl.constexpr,
 ) -> None:
-    """All of a step but the states, for one group of heads. Grid (n, GROUPS).
+    """All of a step that is smaller than its states, for one group of heads. Grid (n, GROUPS).
 
-    queries (n, GROUPS * STATE): C; gains (n, WINDOW, HEADS): what the state gains of each token's x and B; lefts
-    (n, HEADS): what is left of the state before them; added (n, INNER): the outputs but for that state.
+    queries (n, GROUPS * STATE): C; gains (n, WINDOW, HEADS): how much of each token's x and B the state takes in;
+    shares, likewise: how much of its x is in the output now; lefts (n, HEADS): what is left of the state before.
     """
     INNER: tl.constexpr = HEADS * HEAD_DIM
     KEYED: tl.constexpr = GROUPS * STATE
@@ -86,35 +86,29 @@ def prepare(
     fresh = projected + row * (INNER + CHANNELS + HEADS) + INNER
     taps, xs, bs = taps + slot * WIDTH * CHANNELS, xs + slot * WINDOW * INNER, bs + slot * WINDOW * KEYED
     dts += slot * WINDOW * HEADS
-    step = tl.arange(0, WINDOW)
+    step = tl.arange(0, WINDOW)[:, None]
     pending, is_new = (step >= since) & (step < at), step == at
     head, key = tl.program_id(1) * PER + tl.arange(0, PER), tl.program_id(1) * STATE + tl.arange(0, STATE)
-    channel = head[:, None] * HEAD_DIM + tl.arange(0, HEAD_DIM)[None, :]
+    channel = tl.program_id(1) * PER * HEAD_DIM + tl.arange(0, PER * HEAD_DIM)
     # Loads first and stores last: a store between them would make later loads wait for it.
-    new_b, new_c = tl.load(fresh + INNER + key), tl.load(fresh + INNER + KEYED + key)
-    new_x, raw_dt = tl.load(fresh + channel), tl.load(fresh + CHANNELS + head)
-    old_b = tl.load(bs + step[:, None] * KEYED + key[None, :], mask=pending[:, None] & (key[None, :] >= 0), other=0.0)
-    old_dt = tl.load(dts + step[:, None] * HEADS + head[None, :], mask=pending[:, None] & (head[None, :] >= 0), other=0.0)
-    old_x = tl.load(
-        xs + step[:, None, None] * INNER + channel[None, :, :],
-        mask=pending[:, None, None] & (channel[None, :, :] >= 0),
-        other=0.0,
-    )
+    new_b, new_c, new_x = tl.load(fresh + INNER + key), tl.load(fresh + INNER + KEYED + key), tl.load(fresh + channel)
+    old_b = tl.load(bs + step * KEYED + key[None, :], mask=pending & (key[None, :] >= 0), other=0.0)
+    old_dt = tl.load(dts + step * HEADS + head[None, :], mask=pending & (head[None, :] >= 0), other=0.0)
+    dt = softplus(tl.load(fresh + CHANNELS + head).to(tl.float32) + tl.load(dt_bias + head))
     b = _convolve(taps, new_b, conv_weight, conv_bias, INNER + key, position, CHANNELS, WIDTH)
     c = _convolve(taps, new_c, conv_weight, conv_bias, INNER + KEYED + key, position, CHANNELS, WIDTH)
     x = _convolve(taps, new_x, conv_weight, conv_bias, channel, position, CHANNELS, WIDTH)
-    dt = softplus(raw_dt.to(tl.float32) + tl.load(dt_bias + head))
-    all_dt = tl.where(is_new[:, None], dt[None, :], old_dt)  # (WINDOW, PER)
+    all_dt = tl.where(is_new, dt[None, :], old_dt)  # (WINDOW, PER)
     fall = all_dt * tl.load(a + head)[None, :]
     total = tl.sum(fall, 0)
     gain = tl.exp(total[None, :] - tl.cumsum(fall, 0)) * all_dt
-    keys = tl.where(is_new[:, None], b[None, :].to(tl.float32), old_b.to(tl.float32))
-    score = tl.sum(keys * c.to(tl.float32)[None, :], 1)  # (WINDOW,)
-    inputs = tl.where(is_new[:, None, None], x[None, :, :].to(tl.float32), old_x.to(tl.float32))
-    y = tl.sum(inputs * (gain * score[:, None])[:, :, None], 0) + tl.load(d + head)[:, None] * x.to(tl.float32)
-    tl.store(added + row * INNER + channel, y)
+    keys = tl.where(is_new, b[None, :].to(tl.float32), old_b.to(tl.float32))
+    share = gain * tl.sum(keys * c.to(tl.float32)[None, :], 1)[:, None]
+    share += tl.where(is_new, tl.load(d + head)[None, :], 0.0)
+    scratch = (row * WINDOW + step) * HEADS + head[None, :]
+    tl.store(gains + scratch, gain)
+    tl.store(shares + scratch, share)
     tl.store(lefts + row * HEADS + head, tl.exp(total))
-    tl.store(gains + (row * WINDOW + step[:, None]) * HEADS + head[None, :], gain)
     tl.store(queries + row * KEYED + key, c)
     tl.store(xs + at * INNER + channel, x)
     tl.store(bs + at * KEYED + key, b)
@@ -127,19 +121,46 @@ def prepare(
 
 
 @triton.jit
+def _absorb(
+    state: tl.tensor,
+    left: tl.tensor,
+    gains: tl.tensor,
+    xs: tl.tensor,
+    bs: tl.tensor,
+    HEADS: tl.constexpr,
+    HEAD_DIM: tl.constexpr,
+    KEYED: tl.constexpr,
+    STATE: tl.constexpr,
+    WINDOW: tl.constexpr,
+    PART: tl.constexpr,
+) -> None:
+    """Write one head's state with the window added, in parts: a whole one would take the registers of every step."""
+    key = tl.arange(0, STATE)
+    for first in range(0, HEAD_DIM, PART):
+        dim = first + tl.arange(0, PART)
+        place = state + dim[:, None] * STATE + key[None, :]
+        held = tl.load(place).to(tl.float32) * left
+        for step in range(WINDOW):
+            gain = tl.load(gains + step * HEADS)
+            x = tl.load(xs + step * HEADS * HEAD_DIM + dim, mask=dim * 0.0 + gain > 0.0, other=0.0).to(tl.float32)
+            b = tl.load(bs + step * KEYED + key, mask=key * 0.0 + gain > 0.0, other=0.0).to(tl.float32)
+            held += (x * gain)[:, None] * b[None, :]
+        tl.store(place, held.to(state.dtype.element_ty))
+
+
+@triton.jit
 def read_states(
     slots: tl.tensor,
     positions: tl.tensor,
     projected: tl.tensor,
     queries: tl.tensor,
     gains: tl.tensor,
+    shares: tl.tensor,
     lefts: tl.tensor,
-    added: tl.tensor,
     state: tl.tensor,
     xs: tl.tensor,
     bs: tl.tensor,
     out: tl.tensor,
-    squares: tl.tensor,
     STRIDE: tl.constexpr,
     HEADS: tl.constexpr,
     GROUPS: tl.constexpr,
@@ -147,28 +168,25 @@ def read_states(
     STATE: tl.constexpr,
     WINDOW: tl.constexpr,
 ) -> None:
-    """Gated outputs (n, HEADS * HEAD_DIM) and their sums of squares (n, HEADS), one head each. Grid (n, HEADS).
-
-    STRIDE is that of projected.
-    """
+    """Gated outputs (n, HEADS * HEAD_DIM), one head each; STRIDE is that of projected. Grid (n, HEADS)."""
+    INNER: tl.constexpr = HEADS * HEAD_DIM
+    KEYED: tl.constexpr = GROUPS * STATE
     row, head, slot = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.load(slots + tl.program_id(0))
     if slot < 0:
         return
-    dim, key = tl.arange(0, HEAD_DIM), tl.program_id(1) // (HEADS // GROUPS) * STATE + tl.arange(0, STATE)
-    place = state + (slot * HEADS + head) * HEAD_DIM * STATE
-    place += dim[:, None] * STATE + tl.arange(0, STATE)[None, :]
-    held, channel = tl.load(place), head * HEAD_DIM + dim
-    c = tl.load(queries + row * GROUPS * STATE + key).to(tl.float32)
-    y, z = tl.load(added + row * HEADS * HEAD_DIM + channel), tl.load(projected + row * STRIDE + channel).to(tl.float32)
-    left, is_full = tl.load(lefts + row * HEADS + head), tl.load(positions + row) % WINDOW == WINDOW - 1
-    y = (y + left * tl.sum(held.to(tl.float32) * c[None, :], 1)) * z * tl.sigmoid(z)
-    tl.store(out + row * HEADS * HEAD_DIM + channel, y.to(out.dtype.element_ty))
-    tl.store(squares + row * HEADS + head, tl.sum(y * y, 0))
-    if is_full:
-        whole = held.to(tl.float32) * left
-        for step in range(WINDOW):
-            gain = tl.load(gains + (row * WINDOW + step) * HEADS + head)
-            x = tl.load(xs + (slot * WINDOW + step) * HEADS * HEAD_DIM + channel, mask=dim * 0.0 + gain > 0.0, other=0.0)
-            b = tl.load(bs + (slot * WINDOW + step) * GROUPS * STATE + key, mask=key * 0.0 + gain > 0.0, other=0.0)
-            whole += (x.to(tl.float32) * gain)[:, None] * b.to(tl.float32)[None, :]
-        tl.store(place, whole.to(state.dtype.element_ty))
+    dim, key = tl.arange(0, HEAD_DIM), tl.arange(0, STATE)
+    state += (slot * HEADS + head) * HEAD_DIM * STATE
+    held = tl.load(state + dim[:, None] * STATE + key[None, :])
+    group, channel, step = head // (HEADS // GROUPS) * STATE, head * HEAD_DIM + dim, tl.arange(0, WINDOW)
+    share = tl.load(shares + (row * WINDOW + step) * HEADS + head)
+    xs, bs = xs + slot * WINDOW * INNER + head * HEAD_DIM, bs + slot * WINDOW * KEYED + group
+    pending = (share[:, None] != 0.0) & (dim[None, :] >= 0)
+    x = tl.load(xs + step[:, None] * INNER + dim[None, :], mask=pending, other=0.0).to(tl.float32)
+    c = tl.load(queries + row * KEYED + group + key).to(tl.float32)
+    z, left = tl.load(projected + row * STRIDE + channel).to(tl.float32), tl.load(lefts + row * HEADS + head)
+    y = tl.sum(x * share[:, None], 0) + left * tl.sum(held.to(tl.float32) * c[None, :], 1)
+    tl.store(out + row * INNER + channel, (y * z * tl.sigmoid(z)).to(out.dtype.element_ty))
+    if tl.load(positions + row) % WINDOW == WINDOW - 1:
+        PART: tl.constexpr = 16 if HEAD_DIM % 16 == 0 else HEAD_DIM
+        gains += row * WINDOW * HEADS + head
+        _absorb(state, left, gains, xs, bs, HEADS, HEAD_DIM, KEYED, STATE, WINDOW, PART)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ensemble.engine.mamba2_layer import Gated, Layer, Linear, Norm, Rows
+from ensemble.engine.mamba2_layer import Layer, Linear, Norm, Rows
 from ensemble.engine.mamba2_memory import WINDOW, LayerMemory
 from ensemble.engine.packing import Packing
 
@@ -21,28 +21,28 @@ class TorchKernels:
             hidden += update
         return linear(normalize(hidden, norm))
 
-    def linear_from_gated(self, gated: Gated, norm: Norm, linear: Linear, hidden: Tensor) -> Tensor | None:
-        return linear(normalize(gated.values, norm))
+    def linear_from_gated(self, gated: Tensor, norm: Norm, linear: Linear, hidden: Tensor) -> Tensor | None:
+        return linear(normalize(gated, norm))
 
-    def mix_next(self, layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -> Gated:
+    def mix_next(self, layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -> Tensor:
         gate, fresh, raw_dt = projected.split(layer.shape.parts, dim=-1)
         x, b, c = _convolve_next(layer, memory, fresh, rows)
         _remember(memory, rows, x, b, dt=F.softplus(raw_dt.float() + layer.dt_bias))
         state = _replay(layer, memory, rows)  # (n, heads, head_dim, state)
         y = torch.einsum("nghps,ngs->nghp", _by_group(layer, state), _keys(layer, c))
         y = y.flatten(1) + x.float() * _per_channel(layer)
-        return Gated((y * F.silu(gate.float())).to(projected.dtype))
+        return (y * F.silu(gate.float())).to(projected.dtype)
 
-    def mix_prompts(self, layer: Layer, memory: LayerMemory, projected: Tensor, packing: Packing) -> Gated:
+    def mix_prompts(self, layer: Layer, memory: LayerMemory, projected: Tensor, packing: Packing) -> Tensor:
         gate, fresh, raw_dt = projected.split(layer.shape.parts, dim=-1)
         convolved = torch.empty_like(fresh)
-        y = torch.empty(len(fresh), layer.shape.inner)
+        y = layer.a.new_empty(len(fresh), layer.shape.inner)
         for row, (first, end) in enumerate(pairwise(packing.firsts.tolist())):
             piece = slice(first, end)
             convolved[piece] = _convolve_piece(layer, memory, fresh[piece], packing, row)
             y[piece] = _scan_piece(layer, memory, convolved[piece], raw_dt[piece], packing, row)
         y += convolved[:, : layer.shape.inner].float() * _per_channel(layer)
-        return Gated((y * F.silu(gate.float())).to(projected.dtype))
+        return (y * F.silu(gate.float())).to(projected.dtype)
 
 
 def normalize(values: Tensor, norm: Norm) -> Tensor:
@@ -123,7 +123,7 @@ def _scan_piece(
 ) -> Tensor:
     """Outputs (tokens, inner) of the scan in blocks; the state goes on from the slot's, or from nothing at 0."""
     slot = packing.slots[row]
-    state = memory.state[slot].float() if packing.starts[row] > 0 else torch.zeros(memory.state.shape[1:])
+    state = memory.state[slot].float() if packing.starts[row] > 0 else layer.a.new_zeros(memory.state.shape[1:])
     outputs = []
     for values, raw in zip(convolved.split(packing.block), raw_dt.split(packing.block), strict=True):
         dt = F.softplus(raw.float() + layer.dt_bias)

@@ -72,31 +72,21 @@ def multiply_normed(
 
 
 @triton.jit
-def multiply_gated(
+def multiply_added(
     x: tl.tensor,
-    squares: tl.tensor,
-    norm: tl.tensor,
     weight: tl.tensor,
     out: tl.tensor,
-    eps: tl.tensor,
     ROWS: tl.constexpr,
     WIDTH: tl.constexpr,
-    GROUP: tl.constexpr,
-    PARTS: tl.constexpr,
     TILE: tl.constexpr,
     COLUMNS: tl.constexpr,
 ) -> None:
-    """out += weight (ROWS, WIDTH) @ the norm of one vector in groups of GROUP, whose squares come in PARTS sums each.
-
-    COLUMNS divides GROUP. Grid (ROWS / TILE, rounded up).
-    """
+    """out += weight (ROWS, WIDTH) @ one vector; COLUMNS divides WIDTH. Grid (ROWS / TILE, rounded up)."""
     row, column = tl.program_id(0) * TILE + tl.arange(0, TILE), tl.arange(0, COLUMNS)
     line, real = weight + row.to(tl.int64)[:, None] * WIDTH + column[None, :], row < ROWS
     sums = tl.zeros((TILE, COLUMNS), tl.float32)
     for at in tl.static_range(0, WIDTH, COLUMNS):
-        square = tl.sum(tl.load(squares + at // GROUP * PARTS + tl.arange(0, PARTS)), 0)
-        piece = tl.load(x + at + column).to(tl.float32) * tl.load(norm + at + column).to(tl.float32)
-        piece *= tl.rsqrt(square / GROUP + eps)
+        piece = tl.load(x + at + column).to(tl.float32)
         sums += tl.load(line + at, mask=real[:, None], other=0.0).to(tl.float32) * piece[None, :]
     total = tl.sum(sums, 1) + tl.load(out + row, mask=real, other=0.0).to(tl.float32)
     tl.store(out + row, total.to(out.dtype.element_ty), mask=real)
