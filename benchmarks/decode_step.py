@@ -54,12 +54,14 @@ def build_mamba2(slots: int) -> Subject:
 
 def build_mistral(slots: int) -> Subject:
     from ensemble.engine.mistral_network import MistralNetwork
+    from ensemble.engine.paged_cache import CacheShape
 
     config = MistralConfig(vocab_size=32_768, sliding_window=None, max_position_embeddings=32_768)
     module = random_module(MistralForCausalLM, config)
     context = PROMPT_TOKENS + 2 * STEPS + 1
-    pages = slots * -(-context // 16)
-    network = MistralNetwork(module, slots=slots, pages=pages, context_tokens=1024, page_tokens=16)
+    pages = slots * CacheShape.of(config).pages_for(context)
+    network = MistralNetwork(module, slots=slots, pages=pages, context_tokens=1024)
+    network.warm_up()
     width = config.num_key_value_heads * (config.hidden_size // config.num_attention_heads)
     return Subject(
         network=network,

@@ -91,7 +91,7 @@ class MistralNetwork(SlotNetwork):
         step = self._advance if self._graphs is None else self._graphs.replay
         return step(slots, tokens, positions)
 
-    def prepare(self) -> None:
+    def warm_up(self) -> None:
         """Compile kernels and record graphs; without CUDA there is nothing to do."""
         if self._graphs is not None:
             self._graphs.capture()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,6 +12,24 @@ _SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _COARSEST = 128  # between sizes beyond those
 
 Step = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A graph and the buffer that each replay fills."""
+
+    graph: torch.cuda.CUDAGraph
+    logits: Tensor
+
+
+def capture(compute: Callable[[], Tensor]) -> Captured:
+    """Capture `compute`, which runs once before; it must not touch anybody's sequence."""
+    compute()  # compiles kernels and sets up libraries, which a capture cannot
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, pool=_pool()):
+        logits = compute()
+    return Captured(graph, logits)
 
 
 class StepGraphs:
@@ -24,8 +43,7 @@ class StepGraphs:
         self._step = step
         self._sizes = sizes_up_to(slots)
         self._inputs = torch.zeros(3, self._sizes[-1], dtype=torch.int64, device=device)
-        self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
-        self._pool = torch.cuda.graph_pool_handle()
+        self._graphs: dict[int, Captured] = {}
 
     def replay(self, slots: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
         """Logits of the first rows, one for each of `slots`."""
@@ -33,28 +51,22 @@ class StepGraphs:
         size = next(size for size in self._sizes if size >= rows)
         if size not in self._graphs:
             self._graphs[size] = self._captured(size)
-        graph, logits = self._graphs[size]
         torch.stack((slots, tokens, positions), out=self._inputs[:, :rows])
         self._inputs[0, rows:size].fill_(-1)
-        graph.replay()
-        return logits[:rows]
+        self._graphs[size].graph.replay()
+        return self._graphs[size].logits[:rows]
 
     def capture(self) -> None:
-        """Capture every size, so that no request waits for it; larger ones first, whose memory the others share."""
+        """Capture every size, so that no request waits for it; larger ones first: the others share their memory."""
         for size in reversed(self._sizes):
             if size not in self._graphs:
                 self._graphs[size] = self._captured(size)
 
-    def _captured(self, size: int) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+    def _captured(self, size: int) -> Captured:
         self._inputs.zero_()
         self._inputs[0].fill_(-1)  # neither warming up nor capturing may touch a sequence
         inputs = self._inputs[:, :size].unbind()
-        self._step(*inputs)  # compiles kernels and sets up libraries, which a capture cannot
-        torch.cuda.synchronize()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
-            logits = self._step(*inputs)
-        return graph, logits
+        return capture(lambda: self._step(*inputs))
 
 
 def sizes_up_to(slots: int) -> list[int]:

@@ -147,7 +147,7 @@ def test_logits_are_near_those_of_transformers_in_every_size_of_batch() -> None:
     tokens = torch.randint(3, 4096, (50, 40), device="cuda")
     expected = module(tokens).logits
     network = MistralNetwork(module, slots=SLOTS, pages=SLOTS * 4, context_tokens=256)
-    network.prepare()
+    network.warm_up()
     for count in (1, 2, 3, 4, 11, 50):
         slots = torch.randperm(SLOTS, device="cuda")[:count]
         for slot in slots.tolist():
