@@ -207,7 +207,7 @@ def _scan_rows(
         HEADS_PER_GROUP=shape.heads // shape.groups,
         HEAD_DIM=shape.head_dim,
         STATE=shape.state,
-        BLOCK=packing.block,
+        BLOCK=shape.block,
         DIMS=dims,
         num_warps=4,
         num_stages=2,

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from core.errors import ConfigurationError
 
+_LONGEST_BLOCK = 32  # longer ones spend more on scores within a block than they save
 WINDOW = 8  # tokens between two writes of the state; it is written after positions 7, 15, 23 ...
 
 
@@ -27,6 +28,7 @@ class Mamba2Shape:
     groups: int
     state: int
     width: int  # of the convolution
+    block: int  # tokens scanned at once
 
     @property
     def inner(self) -> int:
@@ -76,6 +78,7 @@ def read_shape(config: Any) -> Mamba2Shape:
         groups=config.n_groups,
         state=config.state_size,
         width=config.conv_kernel,
+        block=min(config.chunk_size, _LONGEST_BLOCK),
     )
 
 

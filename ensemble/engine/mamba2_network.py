@@ -12,11 +12,9 @@ from ensemble.engine.mamba2_layer import Mamba2Kernels, Norm, Rows, forward_next
 from ensemble.engine.mamba2_memory import allocate, read_shape
 from ensemble.engine.mamba2_torch import TorchKernels
 from ensemble.engine.network import Chunk
-from ensemble.engine.packing import Packing, pack
+from ensemble.engine.packing import Packing, columns_of, joined, split
+from ensemble.engine.prompt_graphs import PromptGraphs
 from ensemble.engine.step_graphs import StepGraphs
-
-_LONGEST_BLOCK = 32  # of the scan; longer ones spend more on scores within a block than they save
-
 
 class Mamba2Network:
     """A `SlotNetwork` over the weights of a `Mamba2ForCausalLM`.
@@ -32,16 +30,22 @@ class Mamba2Network:
         backbone, shape = module.backbone, read_shape(module.config)
         self.device = module.device
         self.slots = slots
-        self.chunk_multiple = min(module.config.chunk_size, _LONGEST_BLOCK)
+        self.chunk_multiple = shape.block
         self._width = shape.width
         self._embed, self._head = backbone.embeddings, module.lm_head
         self._residual_dtype = torch.float32 if module.config.residual_in_fp32 else module.dtype
         self._layers = [read_layer(block, shape) for block in backbone.layers]
         self._norm = Norm(backbone.norm_f.weight.detach(), backbone.norm_f.variance_epsilon, module.config.hidden_size)
-        self._memories = allocate(module, slots=slots, state_dtype=state_dtype)
+        self._memories = allocate(module, slots=slots + 1, state_dtype=state_dtype)  # one for what fills graphs up
         self._kernels = choose_kernels(self.device)
-        on_cuda = self.device.type == "cuda"
-        self._graphs = StepGraphs(self._step, slots=slots, device=self.device) if on_cuda else None
+        self._step_graphs: StepGraphs | None = None
+        self._prompt_graphs: PromptGraphs | None = None
+        if self.device.type == "cuda":
+            pool = torch.cuda.graph_pool_handle()
+            self._step_graphs = StepGraphs(self._step, slots=slots, device=self.device, pool=pool)
+            self._prompt_graphs = PromptGraphs(
+                self._read, width=shape.width, spare=slots, device=self.device, pool=pool
+            )
 
     def open(self, slot: int, tokens: int) -> bool:
         """Always true: a sequence takes the same memory however long it gets."""
@@ -52,23 +56,26 @@ class Mamba2Network:
 
     def prefill(self, chunks: Sequence[Chunk]) -> Tensor:
         """Read chunks of different slots; logits (chunks, vocabulary) in fp32 after each one's last token."""
-        packing = pack(chunks, block=self.chunk_multiple, width=self._width, device=self.device)
-        self._memories[0].absorbed[packing.slots] = packing.ends
-        return self._read(packing)
+        logits = None if self._prompt_graphs is None else self._prompt_graphs.replay(chunks)
+        if logits is None:
+            columns = columns_of(chunks, width=self._width)
+            logits = self._read(split(joined(columns).to(self.device), columns))
+        return logits
 
     def decode(self, slots: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
         """One token further in each slot; logits (n, vocabulary) in fp32, overwritten by the next call."""
-        if self._graphs is None:
+        if self._step_graphs is None:
             return self._step(slots, tokens, positions)
-        return self._graphs.replay(slots, tokens, positions)
+        return self._step_graphs.replay(slots, tokens, positions)
 
     def warm_up(self) -> None:
-        """Compile what a prompt needs and capture all graphs; leaves nothing in any slot that a sequence could see."""
-        self.prefill([Chunk(slot=0, start=0, tokens=[1] * (self.chunk_multiple + 1))])
-        if self._graphs is not None:
-            self._graphs.capture()
+        """Capture all graphs, which compiles all kernels; leaves no trace in any slot."""
+        for graphs in (self._prompt_graphs, self._step_graphs):
+            if graphs is not None:
+                graphs.capture()
 
     def _read(self, packing: Packing) -> Tensor:
+        self._memories[0].absorbed[packing.slots] = packing.ends
         hidden, update = self._embedded(packing.tokens), None
         for layer, memory in zip(self._layers, self._memories, strict=True):
             update = forward_prompts(

@@ -11,8 +11,11 @@ import triton.language as tl
 
 from ensemble.engine.mamba2_step_kernels import softplus
 
+# Where the parts of a packing lie differs from one to the next; no kernel shall be compiled again for that.
+_UNALIGNED = ["slots", "starts", "firsts", "rows"]
 
-@triton.jit
+
+@triton.jit(do_not_specialize=["count"], do_not_specialize_on_alignment=_UNALIGNED)
 def convolve(
     projected: tl.tensor,
     taps: tl.tensor,
@@ -100,7 +103,7 @@ def _scan_block(
     return y, state
 
 
-@triton.jit
+@triton.jit(do_not_specialize_on_alignment=_UNALIGNED[:3])
 def scan_rows(
     projected: tl.tensor,
     convolved: tl.tensor,
@@ -128,14 +131,17 @@ def scan_rows(
     row, head = tl.program_id(2), tl.program_id(1)
     dim, key = (tl.program_id(0) * DIMS + tl.arange(0, DIMS))[None, :], tl.arange(0, STATE)[:, None]
     home = pool + (tl.load(slots + row) * HEADS + head) * HEAD_DIM * STATE + dim * STATE + key
-    goes_on, last = tl.load(starts + row) > 0, tl.load(firsts + row + 1)
+    start, end = tl.load(firsts + row), tl.load(firsts + row + 1)
+    if start == end:
+        return
+    goes_on = tl.load(starts + row) > 0
     state = tl.load(home, mask=goes_on & (key >= 0), other=0.0).to(tl.float32)
     bias, rate, skip = tl.load(dt_bias + head), tl.load(a + head), tl.load(d + head)
     inside = tl.arange(0, BLOCK)
     channel = inside[:, None] * INNER + head * HEAD_DIM + dim
     gate = inside[:, None] * (2 * (INNER + KEYED) + HEADS) + head * HEAD_DIM + dim
-    for first in range(tl.load(firsts + row), last, BLOCK):
-        real, source = first + inside < last, projected + first * (2 * (INNER + KEYED) + HEADS)
+    for first in range(start, end, BLOCK):
+        real, source = first + inside < end, projected + first * (2 * (INNER + KEYED) + HEADS)
         x, b, c, raw_dt = _read_block(
             source,
             convolved + first * (INNER + 2 * KEYED),

@@ -125,7 +125,7 @@ def _scan_piece(
     slot = packing.slots[row]
     state = memory.state[slot].float() if packing.starts[row] > 0 else layer.a.new_zeros(memory.state.shape[1:])
     outputs = []
-    for values, raw in zip(convolved.split(packing.block), raw_dt.split(packing.block), strict=True):
+    for values, raw in zip(convolved.split(layer.shape.block), raw_dt.split(layer.shape.block), strict=True):
         dt = F.softplus(raw.float() + layer.dt_bias)
         y, state = _scan_block(layer, values, dt, state)
         # Rounded at every edge, so that it does not matter which edge ended a chunk.

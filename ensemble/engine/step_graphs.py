@@ -12,6 +12,7 @@ _SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _COARSEST = 128  # between sizes beyond those
 
 Step = Callable[[Tensor, Tensor, Tensor], Tensor]
+Pool = tuple[int, int]  # torch's handle
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +23,15 @@ class Captured:
     logits: Tensor
 
 
-def capture(compute: Callable[[], Tensor]) -> Captured:
-    """Capture `compute`, which runs once before; it must not touch anybody's sequence."""
+def capture(compute: Callable[[], Tensor], pool: Pool) -> Captured:
+    """Capture `compute`, which runs once before; it must not touch anybody's sequence.
+
+    Graphs of one pool share memory: each replay overwrites what the others left.
+    """
     compute()  # compiles kernels and sets up libraries, which a capture cannot
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=_pool()):
+    with torch.cuda.graph(graph, pool=pool):
         logits = compute()
     return Captured(graph, logits)
 
@@ -39,8 +43,9 @@ class StepGraphs:
     the next replay.
     """
 
-    def __init__(self, step: Step, *, slots: int, device: torch.device) -> None:
+    def __init__(self, step: Step, *, slots: int, device: torch.device, pool: Pool) -> None:
         self._step = step
+        self._pool = pool
         self._sizes = sizes_up_to(slots)
         self._inputs = torch.zeros(3, self._sizes[-1], dtype=torch.int64, device=device)
         self._graphs: dict[int, Captured] = {}
@@ -66,7 +71,7 @@ class StepGraphs:
         self._inputs.zero_()
         self._inputs[0].fill_(-1)  # neither warming up nor capturing may touch a sequence
         inputs = self._inputs[:, :size].unbind()
-        return capture(lambda: self._step(*inputs))
+        return capture(lambda: self._step(*inputs), self._pool)
 
 
 def sizes_up_to(slots: int) -> list[int]:
