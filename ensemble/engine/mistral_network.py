@@ -59,7 +59,7 @@ class MistralNetwork(SlotNetwork):
         )
         rotary = Rotary(network, context_tokens=context_tokens)
         self._attention, has_kernels = _attention(self._cache, rotary, network.config.num_attention_heads)
-        self._graphs = StepGraphs(self._advance, slots=slots, device=self._device) if has_kernels else None
+        self._graphs = self._make_graphs() if has_kernels else None
 
     @property
     def device(self) -> torch.device:
@@ -95,6 +95,10 @@ class MistralNetwork(SlotNetwork):
         """Compile kernels and record graphs; without CUDA there is nothing to do."""
         if self._graphs is not None:
             self._graphs.capture()
+
+    def _make_graphs(self) -> StepGraphs:
+        pool = torch.cuda.graph_pool_handle()
+        return StepGraphs(self._advance, slots=self._slots, device=self._device, pool=pool)
 
     def _advance(self, slots: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
         attention = self._attention
