@@ -58,7 +58,8 @@ class BatchSampler:
         tokens = logits.argmax(dim=-1)
         if not self._is_greedy:
             tokens = torch.where(self._temperature[:, 0] > 0, self._draw_random(logits, steps), tokens)
-        return torch.where(torch.isfinite(logits).all(dim=-1), tokens, BROKEN)
+        # One infinite or undefined logit makes the sum so; finite ones are far too small to overflow it.
+        return torch.where(torch.isfinite(logits.sum(dim=-1)), tokens, BROKEN)
 
     def _draw_random(self, logits: Tensor, steps: Tensor) -> Tensor:
         scaled = logits / self._temperature.clamp_min(1e-6)
