@@ -47,9 +47,7 @@ def build_mamba2(slots: int) -> Subject:
     state = config.num_hidden_layers * config.num_heads * config.head_dim * config.state_size
     network = Mamba2Network(module, slots=slots)
     network.warm_up()
-    return Subject(
-        network=network, weight_bytes=streamed_bytes(module), state_bytes=2 * 2 * state, token_bytes=0
-    )
+    return Subject(network=network, weight_bytes=streamed_bytes(module), state_bytes=2 * 2 * state, token_bytes=0)
 
 
 def build_mistral(slots: int) -> Subject:

@@ -19,7 +19,8 @@ from typing import Any
 import torch
 
 from core.messages import ChatMessage, Completion, ModelName, Sampling
-from core.settings import Device, Settings, Weights
+from core.options import Device, Weights
+from core.settings import Settings
 from core.work import Work
 from ensemble.engine.build import build_engine
 from ensemble.engine.loading import load_network

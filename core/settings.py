@@ -7,7 +7,6 @@ Values come from, in this order: the environment, then `<data dir>/run/services.
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,38 +17,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import ConfigurationError
 from core.messages import ModelName, Strategy, TaskType
+from core.options import Device, Profile, StateType, Weights
 
 SERVICES_FILE = "run/services.env"
-
-
-class Profile(StrEnum):
-    """Which pair of checkpoints is served."""
-
-    TINY = "tiny"  # real architectures, random weights: nonsense text, for trying the system out
-    FULL = "full"  # the two 7B models of Mistral AI
-    SCRIPTED = "scripted"  # no model: echoes of the prompt, for measuring and testing everything around models
-
-
-class Weights(StrEnum):
-    """How weights are held in memory."""
-
-    FP32 = "fp32"
-    BF16 = "bf16"
-    NF4 = "nf4"  # 4-bit by bitsandbytes, CUDA only
-
-
-class StateType(StrEnum):
-    """How the recurrent state of the Mamba2 model is held."""
-
-    BF16 = "bf16"  # half the memory traffic, which bounds large batches
-    FP32 = "fp32"  # as transformers has it
-
-
-class Device(StrEnum):
-    """Where a model runs. There is no silent fallback from one to the other."""
-
-    CPU = "cpu"
-    CUDA = "cuda"
 
 
 def _default_data_dir() -> Path:

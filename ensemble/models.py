@@ -12,7 +12,8 @@ from pathlib import Path
 
 from core.errors import CheckpointError, ConfigurationError, PromptTooLong
 from core.messages import ModelName
-from core.settings import Profile, Settings
+from core.options import Profile
+from core.settings import Settings
 
 CONFIG_FILE = "config.json"
 TINY_CONTEXT_TOKENS = 4096  # max_position_embeddings of the tiny Mistral

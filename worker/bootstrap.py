@@ -22,9 +22,10 @@ from core.events import EventLog
 from core.jobs import JobStore
 from core.leases import LeaseStore
 from core.logs import configure_logging
+from core.options import Profile
 from core.repairs import RepairStore
 from core.roster import Roster
-from core.settings import Profile, Settings, load_settings
+from core.settings import Settings, load_settings
 from tasks.celery_app import app
 from tasks.closing import Closer
 from tasks.doorbell import Doorbell

@@ -7,7 +7,8 @@ from transformers import PreTrainedModel
 
 from core.errors import ConfigurationError
 from core.messages import ModelName
-from core.settings import Settings, StateType
+from core.options import StateType
+from core.settings import Settings
 from ensemble.engine.batch_runner import BatchRunner
 from ensemble.engine.mamba2_network import Mamba2Network
 from ensemble.engine.mistral_network import MistralNetwork

@@ -11,7 +11,8 @@ from transformers.utils import logging as transformers_logging
 
 from core.errors import CheckpointError, ConfigurationError
 from core.messages import ModelName
-from core.settings import Device, Settings
+from core.options import Device
+from core.settings import Settings
 from ensemble.engine.batch_runner import Row
 from ensemble.engine.batching import build_runner
 from ensemble.engine.engine import ModelEngine

@@ -14,7 +14,7 @@ from transformers import Mamba2ForCausalLM, MistralForCausalLM, PreTrainedModel
 
 from core.errors import CheckpointError, ConfigurationError
 from core.messages import ModelName
-from core.settings import Device, Weights
+from core.options import Device, Weights
 from ensemble.engine.checkpoint import validate_checkpoint
 from ensemble.engine.kernels import require_mamba2_kernels
 from ensemble.models import CONFIG_FILE

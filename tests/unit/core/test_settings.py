@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigurationError
-from core.settings import SERVICES_FILE, Device, Profile, Weights, read_settings, variables
+from core.options import Device, Profile, Weights
+from core.settings import SERVICES_FILE, read_settings, variables
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
 from core.messages import ModelName, Sampling
-from core.settings import Device, Weights
+from core.options import Device, Weights
 from ensemble.engine.batch_runner import BatchRunner, LogitsBroken, Row
 from ensemble.engine.loading import load_network
 from ensemble.engine.mamba2_network import Mamba2Network

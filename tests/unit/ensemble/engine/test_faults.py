@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from core.messages import ChatMessage, Completion, Failure, FailureCode, ModelName, Sampling
-from core.settings import Device, Settings, Weights
+from core.options import Device, Weights
+from core.settings import Settings
 from core.work import Work
 from ensemble.engine.batch_runner import LogitsBroken
 from ensemble.engine.batching import build_runner

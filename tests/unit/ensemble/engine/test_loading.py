@@ -13,7 +13,7 @@ from torch import Tensor
 
 from core.errors import CheckpointError, ConfigurationError, KernelsMissing
 from core.messages import ModelName
-from core.settings import Device, Weights
+from core.options import Device, Weights
 from ensemble.engine.checkpoint import WEIGHTS_FILE
 from ensemble.engine.kernels import is_compiled, require_mamba2_kernels
 from ensemble.engine.loading import load_network, require_device, require_transformers

@@ -16,7 +16,7 @@ from transformers import MistralConfig, MistralForCausalLM, PreTrainedModel
 
 from core.errors import ConfigurationError
 from core.messages import ModelName
-from core.settings import Device, Weights
+from core.options import Device, Weights
 from ensemble.engine.loading import load_network
 from ensemble.engine.mistral_blocks import Block, DenseBlock, ModuleBlock, block_of
 from ensemble.engine.mistral_network import MistralNetwork
