@@ -1,8 +1,11 @@
 """Runs many sequences of one network together: prompts in chunks, one token for everybody in every step.
 
 A step reads at most `prefill_tokens` of prompts beside the tokens that the others write, so that a long prompt
-delays nobody by more than one such chunk. Token ids are copied to the host once per step; while the same rows go
-on writing, all else stays on the device.
+delays nobody by more than one such chunk.
+
+Steps overlap: a step is launched on the device before the tokens of the one before are looked at, so that
+delivering text costs no device time. Drawn tokens stay on the device, where the next step finds them, and are copied
+to the host once. A sequence that ends by its own token has then written one token too many, which is dropped.
 """
 
 from __future__ import annotations
@@ -27,14 +30,14 @@ class LogitsBroken(ArithmeticError):
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """One sequence: `read` of its prompt's tokens are in the network, `drawn` tokens were drawn, `token` last."""
+    """One sequence: `read` tokens of its prompt are in the network, `drawn` of at most `max_tokens` were drawn."""
 
     slot: int
     prompt: Sequence[int]
     draw: Draw
+    max_tokens: int
     read: int = 0
     drawn: int = 0
-    token: int = BROKEN
 
     @property
     def is_reading(self) -> bool:
@@ -42,40 +45,39 @@ class Row:
 
 
 class BatchRunner:
-    """The loop's runner over a `SlotNetwork`."""
+    """The loop's runner over a `SlotNetwork`. A token is returned by the step after the one that draws it."""
 
     def __init__(
         self, network: SlotNetwork, *, chunk_multiple: int = 1, prefill_tokens: int = PREFILL_TOKENS
     ) -> None:
         self._network = network
+        self._device = network.device
         self._chunk_multiple = chunk_multiple
         self._prefill_tokens = max(prefill_tokens, chunk_multiple)
         self._free = list(reversed(range(network.slots)))
+        self._last = torch.zeros(network.slots, dtype=torch.int64, device=network.device)  # by slot
         self._writers = Writers([], network.device)
+        self._launched: Launched | None = None
 
     def admit(self, prompt: Sequence[int], sampling: Sampling, *, max_tokens: int) -> Row | None:
         """Take one sequence in, or None while memory for it is lacking."""
         if not self._free or not self._network.open(self._free[-1], len(prompt) + max_tokens):
             return None
-        return Row(self._free.pop(), prompt, Draw.of(sampling))
+        return Row(self._free.pop(), prompt, Draw.of(sampling), max_tokens)
 
     def release(self, state: Row) -> None:
+        """Free the slot; a step still under way for it comes before whatever the next sequence does there."""
         self._network.close(state.slot)
         self._free.append(state.slot)
 
     @torch.inference_mode()
     def step(self, batch: Sequence[Row]) -> list[int | Exception | None]:
-        """The next token of each row; None for one whose prompt is still being read."""
-        writers = [row for row in batch if not row.is_reading]
-        parts = [self._write(writers)] if writers else []
-        begun, first = self._read([row for row in batch if row.is_reading])
-        rows = writers + begun
-        ids = torch.cat([*parts, first]).tolist() if begun or writers else []
-        for row, token in zip(rows, ids, strict=True):
-            row.token = token
-            row.drawn += 1
-        settled = {id(row) for row in rows}
-        return [_result(row) if id(row) in settled else None for row in batch]
+        """The next token of each row; None where none was drawn by the step before."""
+        former = self._launched
+        writers = [row for row in batch if not row.is_reading and row.drawn < row.max_tokens]
+        self._launched = self._launch(writers, [row for row in batch if row.is_reading])
+        tokens = former.by_row() if former is not None else {}
+        return [_result(tokens.get(id(row))) for row in batch]
 
     def warm_up(self) -> None:
         """Read prompts and write tokens, so that kernels are compiled and graphs captured before any request.
@@ -86,31 +88,47 @@ class BatchRunner:
             row = self.admit(range(1, length + 1), Sampling(), max_tokens=2)
             if row is None:
                 continue
-            for token in (self.step([row])[0], self.step([row])[0]):
+            for _ in range(row.max_tokens + 1):
+                (token,) = self.step([row])
                 if isinstance(token, Exception):
                     raise token
             self.release(row)
         self._network.warm_up()
 
+    def _launch(self, writers: list[Row], readers: list[Row]) -> Launched | None:
+        """Queue one step on the device; None if it draws nothing."""
+        parts = [self._write(writers)] if writers else []
+        begun = self._read(readers, parts)
+        rows = writers + begun
+        for row in rows:
+            row.drawn += 1
+        return Launched.of(rows, torch.cat(parts)) if rows else None
+
     def _write(self, rows: list[Row]) -> Tensor:
         """One token further for rows whose prompt is read."""
         if self._writers.rows != rows:
-            self._writers = Writers(rows, self._network.device)
+            self._writers = Writers(rows, self._device)
         writers = self._writers
-        logits = self._network.decode(writers.slots, writers.tokens, writers.positions)
-        return writers.advance(writers.sampler.draw(logits, writers.steps))
+        logits = self._network.decode(writers.slots, self._last[writers.slots], writers.positions)
+        tokens = writers.sampler.draw(logits, writers.steps)
+        writers.advance()
+        return self._keep(writers.slots, tokens)
 
-    def _read(self, rows: list[Row]) -> tuple[list[Row], Tensor]:
-        """A chunk of the oldest unread prompts; the rows whose prompt is complete now, and their first tokens."""
+    def _read(self, rows: list[Row], drawn: list[Tensor]) -> list[Row]:
+        """A chunk of the oldest unread prompts; the rows whose prompt is complete now. Their tokens go to `drawn`."""
         chunks = self._plan(rows)
-        if not chunks:
-            return [], torch.empty(0, dtype=torch.int64, device=self._network.device)
-        logits = self._network.prefill(chunks)
+        logits = self._network.prefill(chunks) if chunks else torch.empty(0)
         complete = [index for index, row in enumerate(rows[: len(chunks)]) if not row.is_reading]
         begun = [rows[index] for index in complete]
-        sampler = BatchSampler([row.draw for row in begun], self._network.device)
-        steps = torch.zeros(len(begun), dtype=torch.int64, device=self._network.device)
-        return begun, sampler.draw(logits[complete], steps)
+        if begun:
+            first = Writers(begun, self._device)
+            drawn.append(self._keep(first.slots, first.sampler.draw(logits[complete], first.steps)))
+        return begun
+
+    def _keep(self, slots: Tensor, tokens: Tensor) -> Tensor:
+        """Remember `tokens` for the next step; BROKEN ones become harmless, their rows will leave."""
+        self._last[slots] = tokens.clamp_min(0)
+        return tokens
 
     def _plan(self, rows: list[Row]) -> list[Chunk]:
         """Chunks for the first of `rows`, within the budget; marks their tokens as read."""
@@ -129,21 +147,44 @@ class BatchRunner:
 
 
 class Writers:
-    """A fixed set of writing rows as tensors (n,) on the device; `advance` moves all of them one token on."""
+    """A fixed set of rows as tensors (n,) on the device; `advance` moves all of them one token on."""
 
     def __init__(self, rows: list[Row], device: torch.device) -> None:
         self.rows = rows
         self.sampler = BatchSampler([row.draw for row in rows], device)
-        columns = [(row.slot, row.token, len(row.prompt) + row.drawn - 1, row.drawn) for row in rows]
-        table = torch.tensor(columns, dtype=torch.int64).reshape(-1, 4).T.contiguous().to(device)
-        self.slots, self.tokens, self.positions, self.steps = table.unbind()
+        columns = [(row.slot, len(row.prompt) + row.drawn - 1, row.drawn) for row in rows]
+        table = torch.tensor(columns, dtype=torch.int64).reshape(-1, 3).T.contiguous().to(device)
+        self.slots, self.positions, self.steps = table.unbind()
 
-    def advance(self, tokens: Tensor) -> Tensor:
-        self.tokens = tokens
+    def advance(self) -> None:
         self.positions += 1
         self.steps += 1
-        return tokens
 
 
-def _result(row: Row) -> int | Exception:
-    return LogitsBroken("its logits are not finite numbers") if row.token == BROKEN else row.token
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """Tokens on their way to the host, one for each of `rows`."""
+
+    rows: list[Row]
+    host: Tensor
+    arrival: torch.cuda.Event | None
+
+    @classmethod
+    def of(cls, rows: list[Row], tokens: Tensor) -> Launched:
+        if tokens.device.type != "cuda":
+            return cls(rows, tokens, None)
+        host = torch.empty(len(rows), dtype=torch.int64, pin_memory=True)
+        host.copy_(tokens, non_blocking=True)
+        arrival = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        arrival.record()
+        return cls(rows, host, arrival)
+
+    def by_row(self) -> dict[int, int]:
+        """Wait for the tokens; by the identity of their rows."""
+        if self.arrival is not None:
+            self.arrival.synchronize()
+        return dict(zip(map(id, self.rows), self.host.tolist(), strict=True))
+
+
+def _result(token: int | None) -> int | Exception | None:
+    return LogitsBroken("its logits are not finite numbers") if token == BROKEN else token

@@ -101,7 +101,7 @@ class ModelEngine(Generic[State]):
             sequence.is_abandoned = True
 
     def close(self) -> None:
-        """Stop; running and waiting work ends with a `Failure`. Idempotent; waits for a stuck step only so long."""
+        """Stop; running and waiting work ends with a `Failure`. Idempotent; waits CLOSE_TIMEOUT_S at most."""
         with self._changed:
             self._is_closing = True
             self._changed.notify()

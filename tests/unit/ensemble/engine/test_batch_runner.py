@@ -111,8 +111,8 @@ def test_sequences_may_come_and_go_at_any_step(make_runner: MakeRunner, data: st
 
 def test_a_long_prompt_delays_nobody(make_runner: MakeRunner) -> None:
     runner = make_runner(prefill_tokens=64)
-    writer, tokens = admit(runner, PROMPTS[1]), list[Result]()
-    advance(runner, [writer], [tokens])
+    writer = admit(runner, PROMPTS[1])
+    runner.step([writer])
     reader = admit(runner, PROMPTS[2])
     results = [runner.step([writer, reader]) for _ in range(3)]
     assert all(isinstance(result[0], int) for result in results)
@@ -141,6 +141,7 @@ def test_a_broken_row_is_named_and_the_others_go_on(module: PreTrainedModel, mak
         kept = embedding.weight[7].clone()  # type: ignore[index, operator]
         embedding.weight[7] = torch.nan  # type: ignore[index, operator]
         well, ill = admit(runner, PROMPTS[0]), admit(runner, [1, 7])
+        runner.step([well, ill])
         token, error = runner.step([well, ill])
         embedding.weight[7] = kept  # type: ignore[index, operator]
     assert token == alone[0]
