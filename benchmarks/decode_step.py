@@ -14,6 +14,7 @@ import argparse
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -122,7 +123,6 @@ def close(network: SlotNetwork, rows: int) -> None:
 def time_step(network: SlotNetwork, rows: int) -> float:
     """Median milliseconds of a step; tokens are fed back, so memory holds what a model would really see."""
     slots = torch.arange(rows, device="cuda")
-    # Not all at one place in their windows, as in service.
     logits = read_prompts(network, rows, at_once=16)
     position = torch.full((rows,), PROMPT_TOKENS, device="cuda")
 
@@ -156,7 +156,7 @@ def report_prefill(network: SlotNetwork, counts: list[int]) -> None:
     for rows in counts:
         timings = []
         for _ in range(4):
-            timings.append(milliseconds(lambda: read_prompts(network, rows, at_once=rows)))
+            timings.append(milliseconds(partial(read_prompts, network, rows, at_once=rows)))
             close(network, rows)
         least = min(timings[1:])
         print(f"{rows:>8} {PROMPT_TOKENS:>9} {least:>9.2f} {1e3 * rows * PROMPT_TOKENS / least:>9.0f}")

@@ -1,4 +1,4 @@
-"""One Mamba2 layer: the weights of its transformers module, and its forward above the kernels, the same everywhere."""
+"""One Mamba2 layer: the weights of its transformers module, and its forward above the kernels."""
 
 from __future__ import annotations
 
@@ -105,13 +105,18 @@ def read_layer(block: Any, shape: Mamba2Shape) -> Layer:
     bias = mixer.conv1d.bias
     return Layer(
         shape=shape,
-        norm=Norm(block.norm.weight.detach(), block.norm.variance_epsilon, block.norm.weight.numel()),
+        norm=read_norm(block.norm),
         in_proj=mixer.in_proj,
         conv_weight=weight.detach().squeeze(1).t().contiguous(),
         conv_bias=weight.new_zeros(shape.channels) if bias is None else bias.detach(),
         dt_bias=mixer.dt_bias.detach().float(),
         a=-torch.exp(mixer.A_log.detach().float()),
         d=mixer.D.detach().float(),
-        gated_norm=Norm(mixer.norm.weight.detach(), mixer.norm.variance_epsilon, shape.group_width),
+        gated_norm=read_norm(mixer.norm, groups=shape.groups),
         out_proj=mixer.out_proj,
     )
+
+
+def read_norm(module: Any, *, groups: int = 1) -> Norm:
+    weight = module.weight.detach()
+    return Norm(weight, module.variance_epsilon, weight.numel() // groups)

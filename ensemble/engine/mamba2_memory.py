@@ -45,11 +45,8 @@ class Mamba2Shape:
         return self.inner + 2 * self.keyed
 
     @property
-    def group_width(self) -> int:
-        return self.inner // self.groups
-
-    @property
     def parts(self) -> list[int]:
+        """Widths of what is projected to."""
         return [self.inner, self.channels, self.heads]
 
 
@@ -66,7 +63,11 @@ class LayerMemory:
 
 
 def read_shape(config: Any) -> Mamba2Shape:
-    """The sizes in a transformers config. Raises ConfigurationError for variants that no checkpoint of ours uses."""
+    """The sizes in a transformers config.
+
+    Raises:
+        ConfigurationError: for variants that no checkpoint of ours uses.
+    """
     if config.hidden_act not in {"silu", "swish"} or tuple(config.time_step_limit) != (0.0, float("inf")):
         raise ConfigurationError(
             f"Mamba2 with hidden_act {config.hidden_act} and time_step_limit {config.time_step_limit} is not "
@@ -83,7 +84,7 @@ def read_shape(config: Any) -> Mamba2Shape:
 
 
 def allocate(module: Any, *, slots: int, state_dtype: torch.dtype) -> list[LayerMemory]:
-    """Memory for `slots` sequences of a `Mamba2ForCausalLM`, on its device and in its dtype but for the state."""
+    """Memory of all layers for `slots` sequences of a `Mamba2ForCausalLM`; all but state and dt in its dtype."""
     shape, layers = read_shape(module.config), module.config.num_hidden_layers
     options = {"device": module.device, "dtype": module.dtype}
     absorbed = torch.zeros(slots, device=module.device, dtype=torch.int64)

@@ -3,49 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ensemble.engine.mamba2_layer import Mamba2Kernels, Norm, Rows, forward_next, forward_prompts, read_layer
+from ensemble.engine.mamba2_layer import (
+    Linear,
+    Mamba2Kernels,
+    Rows,
+    forward_next,
+    forward_prompts,
+    read_layer,
+    read_norm,
+)
 from ensemble.engine.mamba2_memory import allocate, read_shape
 from ensemble.engine.mamba2_torch import TorchKernels
-from ensemble.engine.network import Chunk
+from ensemble.engine.network import Chunk, SlotNetwork
 from ensemble.engine.packing import Packing, columns_of, joined, split
 from ensemble.engine.prompt_graphs import PromptGraphs
 from ensemble.engine.step_graphs import StepGraphs
 
-class Mamba2Network:
+
+class Mamba2Network(SlotNetwork):
     """A `SlotNetwork` over the weights of a `Mamba2ForCausalLM`.
 
-    Prompts must be cut at absolute multiples of `chunk_multiple`: there the state is rounded to `state_dtype` however
-    a prompt is cut, so its text does not depend on the cuts. A slot is decoded once its prompt has been read to the
-    end, and no prompt follows that. The chunk that starts at 0 makes the slot new, so `open` has nothing to clear.
+    Prompts must be cut at absolute multiples of `chunk_multiple`: there the state is rounded to `state_dtype`
+    however a prompt is cut, so its text does not depend on the cuts. A slot is decoded once its prompt has been
+    read to the end, and no prompt follows that. The chunk that starts at 0 makes the slot new, so `open` has
+    nothing to clear.
     """
 
-    def __init__(
-        self, module: PreTrainedModel, *, slots: int, state_dtype: torch.dtype = torch.bfloat16
-    ) -> None:
-        backbone, shape = module.backbone, read_shape(module.config)
-        self.device = module.device
-        self.slots = slots
+    def __init__(self, module: PreTrainedModel, *, slots: int, state_dtype: torch.dtype = torch.bfloat16) -> None:
+        backbone: Any = module.backbone
+        shape = read_shape(module.config)
+        self._device, self._slots = module.device, slots
         self.chunk_multiple = shape.block
         self._width = shape.width
-        self._embed, self._head = backbone.embeddings, module.lm_head
+        self._embed: Linear = backbone.embeddings
+        self._head = cast(Linear, module.lm_head)
         self._residual_dtype = torch.float32 if module.config.residual_in_fp32 else module.dtype
         self._layers = [read_layer(block, shape) for block in backbone.layers]
-        self._norm = Norm(backbone.norm_f.weight.detach(), backbone.norm_f.variance_epsilon, module.config.hidden_size)
+        self._norm = read_norm(backbone.norm_f)
         self._memories = allocate(module, slots=slots + 1, state_dtype=state_dtype)  # one for what fills graphs up
-        self._kernels = choose_kernels(self.device)
+        self._kernels = choose_kernels(self._device)
         self._step_graphs: StepGraphs | None = None
         self._prompt_graphs: PromptGraphs | None = None
-        if self.device.type == "cuda":
+        if self._device.type == "cuda":
             pool = torch.cuda.graph_pool_handle()
-            self._step_graphs = StepGraphs(self._step, slots=slots, device=self.device, pool=pool)
+            self._step_graphs = StepGraphs(self._step, slots=slots, device=self._device, pool=pool)
             self._prompt_graphs = PromptGraphs(
-                self._read, width=shape.width, spare=slots, device=self.device, pool=pool
+                self._read, width=shape.width, spare=slots, device=self._device, pool=pool
             )
+
+    @property
+    def device(self) -> torch.device:
+        return self._device
+
+    @property
+    def slots(self) -> int:
+        return self._slots
 
     def open(self, slot: int, tokens: int) -> bool:
         """Always true: a sequence takes the same memory however long it gets."""
@@ -59,7 +77,7 @@ class Mamba2Network:
         logits = None if self._prompt_graphs is None else self._prompt_graphs.replay(chunks)
         if logits is None:
             columns = columns_of(chunks, width=self._width)
-            logits = self._read(split(joined(columns).to(self.device), columns))
+            logits = self._read(split(joined(columns).to(self._device), columns))
         return logits
 
     def decode(self, slots: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
@@ -78,9 +96,7 @@ class Mamba2Network:
         self._memories[0].absorbed[packing.slots] = packing.ends
         hidden, update = self._embedded(packing.tokens), None
         for layer, memory in zip(self._layers, self._memories, strict=True):
-            update = forward_prompts(
-                self._kernels, layer, memory, packing=packing, hidden=hidden, update=update
-            )
+            update = forward_prompts(self._kernels, layer, memory, packing=packing, hidden=hidden, update=update)
         return self._logits(hidden[packing.lasts], None if update is None else update[packing.lasts])
 
     def _step(self, slots: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:

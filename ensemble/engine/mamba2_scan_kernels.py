@@ -1,4 +1,4 @@
-# ruff: noqa: N803, PLR0913, PLR0917 -- Triton's constants are written like this, and it takes no keywords only
+# ruff: noqa: N803, N806, PLR0913, PLR0917 -- Triton's constants are written like this, and it takes no keywords only
 """The Triton kernels of Mamba2 over packed prompts (see `packing`). Import on CUDA only.
 
 Shapes: projected (tokens, INNER + CHANNELS + HEADS), convolved (tokens, CHANNELS).
@@ -64,7 +64,6 @@ def _read_block(
     convolved: tl.tensor,
     real: tl.tensor,
     head: tl.tensor,
-    dim: tl.tensor,
     INNER: tl.constexpr,
     KEYED: tl.constexpr,
     HEADS: tl.constexpr,
@@ -73,12 +72,12 @@ def _read_block(
     STATE: tl.constexpr,
     BLOCK: tl.constexpr,
 ) -> tl.tensor:
-    """x (tokens, dims), B and C (tokens, STATE), and the raw time step (tokens,); zero where nothing is real."""
+    """x (tokens, HEAD_DIM), B and C (tokens, STATE), raw time steps (tokens,); zero where nothing is real."""
     CHANNELS: tl.constexpr = INNER + 2 * KEYED
     key = head // HEADS_PER_GROUP * STATE + tl.arange(0, STATE)[None, :]
     inside = tl.arange(0, BLOCK)
     line = inside[:, None] * CHANNELS
-    x_at = head * HEAD_DIM + dim
+    x_at = head * HEAD_DIM + tl.arange(0, HEAD_DIM)[None, :]
     x = tl.load(convolved + line + x_at, mask=real[:, None] & (x_at >= 0), other=0.0)
     b = tl.load(convolved + line + INNER + key, mask=real[:, None] & (key >= 0), other=0.0)
     c = tl.load(convolved + line + INNER + KEYED + key, mask=real[:, None] & (key >= 0), other=0.0)
@@ -90,7 +89,7 @@ def _read_block(
 def _scan_block(
     x: tl.tensor, b: tl.tensor, c: tl.tensor, dt: tl.tensor, a: tl.tensor, state: tl.tensor, BLOCK: tl.constexpr
 ) -> tl.tensor:
-    """Outputs (tokens, dims) and the state (STATE, dims) after one block, from that before it."""
+    """Outputs (tokens, HEAD_DIM) and the state (STATE, HEAD_DIM) after one block, from that before it."""
     inside = tl.arange(0, BLOCK)
     fall = tl.cumsum(dt * a, 0)
     total = tl.sum(dt * a, 0)
@@ -101,6 +100,12 @@ def _scan_block(
     gained = x.to(tl.float32) * (tl.exp(total - fall) * dt)[:, None]
     state = tl.dot(tl.trans(b), gained.to(x.dtype), state * tl.exp(total), input_precision="ieee")
     return y, state
+
+
+@triton.jit
+def _store_gated(y: tl.tensor, gate: tl.tensor, target: tl.tensor, real: tl.tensor) -> None:
+    z = tl.load(gate, mask=real, other=0.0).to(tl.float32)
+    tl.store(target, (y * z * tl.sigmoid(z)).to(target.dtype.element_ty), mask=real)
 
 
 @triton.jit(do_not_specialize_on_alignment=_UNALIGNED[:3])
@@ -122,14 +127,10 @@ def scan_rows(
     HEAD_DIM: tl.constexpr,
     STATE: tl.constexpr,
     BLOCK: tl.constexpr,
-    DIMS: tl.constexpr,
 ) -> None:
-    """Gated outputs (tokens, INNER), and the slots' states after each row's last token.
-
-    A program goes through one row with DIMS of a head's dimensions. Grid (HEAD_DIM / DIMS, HEADS, rows).
-    """
-    row, head = tl.program_id(2), tl.program_id(1)
-    dim, key = (tl.program_id(0) * DIMS + tl.arange(0, DIMS))[None, :], tl.arange(0, STATE)[:, None]
+    """Gated outputs (tokens, INNER), and the slots' states after each row's last token. Grid (rows, HEADS)."""
+    row, head = tl.program_id(0), tl.program_id(1)
+    dim, key = tl.arange(0, HEAD_DIM)[None, :], tl.arange(0, STATE)[:, None]
     home = pool + (tl.load(slots + row) * HEADS + head) * HEAD_DIM * STATE + dim * STATE + key
     start, end = tl.load(firsts + row), tl.load(firsts + row + 1)
     if start == end:
@@ -138,30 +139,19 @@ def scan_rows(
     state = tl.load(home, mask=goes_on & (key >= 0), other=0.0).to(tl.float32)
     bias, rate, skip = tl.load(dt_bias + head), tl.load(a + head), tl.load(d + head)
     inside = tl.arange(0, BLOCK)
-    channel = inside[:, None] * INNER + head * HEAD_DIM + dim
-    gate = inside[:, None] * (2 * (INNER + KEYED) + HEADS) + head * HEAD_DIM + dim
     for first in range(start, end, BLOCK):
         real, source = first + inside < end, projected + first * (2 * (INNER + KEYED) + HEADS)
+        source_convolved = convolved + first * (INNER + 2 * KEYED)
         x, b, c, raw_dt = _read_block(
-            source,
-            convolved + first * (INNER + 2 * KEYED),
-            real,
-            head,
-            dim,
-            INNER,
-            KEYED,
-            HEADS,
-            HEADS_PER_GROUP,
-            HEAD_DIM,
-            STATE,
-            BLOCK,
+            source, source_convolved, real, head, INNER, KEYED, HEADS, HEADS_PER_GROUP, HEAD_DIM, STATE, BLOCK
         )
         # A place without a token leaves the state as it is.
         dt = tl.where(real, softplus(raw_dt + bias), 0.0)
         y, state = _scan_block(x, b, c, dt, rate, state, BLOCK)
         # Rounded at every edge, so that it does not matter which edge ended a chunk.
         state = state.to(pool.dtype.element_ty).to(tl.float32)
-        z = tl.load(source + gate, mask=real[:, None] & (dim >= 0), other=0.0).to(tl.float32)
-        y = (y + skip * x.to(tl.float32)) * z * tl.sigmoid(z)
-        tl.store(out + first * INNER + channel, y.to(out.dtype.element_ty), mask=real[:, None] & (dim >= 0))
+        y += skip * x.to(tl.float32)
+        gate = source + inside[:, None] * (2 * (INNER + KEYED) + HEADS) + head * HEAD_DIM + dim
+        target = out + first * INNER + inside[:, None] * INNER + head * HEAD_DIM + dim
+        _store_gated(y, gate, target, real[:, None] & (dim >= 0))
     tl.store(home, state.to(pool.dtype.element_ty))

@@ -1,4 +1,4 @@
-# ruff: noqa: N803, PLR0913, PLR0917 -- Triton's constants are written like this, and it takes no keywords only
+# ruff: noqa: N803, N806, PLR0913, PLR0917 -- Triton's constants are written like this, and it takes no keywords only
 """The two Triton kernels of one Mamba2 decoding step, in the slots' own memory (see `mamba2_memory`).
 
 `prepare` does what is small: convolution, time steps, and all that the window's tokens add to the outputs.
@@ -40,6 +40,30 @@ def _convolve(
         old = tl.load(taps + place * CHANNELS + channel, mask=(channel >= 0) & (position >= back), other=0.0)
         sums += old.to(tl.float32) * tl.load(weight + (WIDTH - 1 - back) * CHANNELS + channel).to(tl.float32)
     return (sums * tl.sigmoid(sums)).to(new.dtype)
+
+
+@triton.jit
+def _weigh(
+    old_dt: tl.tensor,
+    old_b: tl.tensor,
+    dt: tl.tensor,
+    b: tl.tensor,
+    c: tl.tensor,
+    is_new: tl.tensor,
+    a: tl.tensor,
+    d: tl.tensor,
+) -> tl.tensor:
+    """How much of each token of the window the state takes in and the output shows, and what is left of the state.
+
+    old_dt (WINDOW, heads) and old_b (WINDOW, STATE) are zero where no token is pending.
+    """
+    all_dt = tl.where(is_new, dt[None, :], old_dt)
+    fall = all_dt * a[None, :]
+    total = tl.sum(fall, 0)
+    gain = tl.exp(total[None, :] - tl.cumsum(fall, 0)) * all_dt
+    keys = tl.where(is_new, b[None, :].to(tl.float32), old_b.to(tl.float32))
+    share = gain * tl.sum(keys * c.to(tl.float32)[None, :], 1)[:, None]
+    return gain, share + tl.where(is_new, d[None, :], 0.0), tl.exp(total)
 
 
 @triton.jit
@@ -91,24 +115,19 @@ def prepare(
     head, key = tl.program_id(1) * PER + tl.arange(0, PER), tl.program_id(1) * STATE + tl.arange(0, STATE)
     channel = tl.program_id(1) * PER * HEAD_DIM + tl.arange(0, PER * HEAD_DIM)
     # Loads first and stores last: a store between them would make later loads wait for it.
-    new_b, new_c, new_x = tl.load(fresh + INNER + key), tl.load(fresh + INNER + KEYED + key), tl.load(fresh + channel)
+    new_b, new_c = tl.load(fresh + INNER + key), tl.load(fresh + INNER + KEYED + key)
+    new_x = tl.load(fresh + channel)
     old_b = tl.load(bs + step * KEYED + key[None, :], mask=pending & (key[None, :] >= 0), other=0.0)
     old_dt = tl.load(dts + step * HEADS + head[None, :], mask=pending & (head[None, :] >= 0), other=0.0)
     dt = softplus(tl.load(fresh + CHANNELS + head).to(tl.float32) + tl.load(dt_bias + head))
     b = _convolve(taps, new_b, conv_weight, conv_bias, INNER + key, position, CHANNELS, WIDTH)
     c = _convolve(taps, new_c, conv_weight, conv_bias, INNER + KEYED + key, position, CHANNELS, WIDTH)
     x = _convolve(taps, new_x, conv_weight, conv_bias, channel, position, CHANNELS, WIDTH)
-    all_dt = tl.where(is_new, dt[None, :], old_dt)  # (WINDOW, PER)
-    fall = all_dt * tl.load(a + head)[None, :]
-    total = tl.sum(fall, 0)
-    gain = tl.exp(total[None, :] - tl.cumsum(fall, 0)) * all_dt
-    keys = tl.where(is_new, b[None, :].to(tl.float32), old_b.to(tl.float32))
-    share = gain * tl.sum(keys * c.to(tl.float32)[None, :], 1)[:, None]
-    share += tl.where(is_new, tl.load(d + head)[None, :], 0.0)
+    gain, share, left = _weigh(old_dt, old_b, dt, b, c, is_new, tl.load(a + head), tl.load(d + head))
     scratch = (row * WINDOW + step) * HEADS + head[None, :]
     tl.store(gains + scratch, gain)
     tl.store(shares + scratch, share)
-    tl.store(lefts + row * HEADS + head, tl.exp(total))
+    tl.store(lefts + row * HEADS + head, left)
     tl.store(queries + row * KEYED + key, c)
     tl.store(xs + at * INNER + channel, x)
     tl.store(bs + at * KEYED + key, b)
@@ -134,7 +153,7 @@ def _absorb(
     WINDOW: tl.constexpr,
     PART: tl.constexpr,
 ) -> None:
-    """Write one head's state with the window added, in parts: a whole one would take the registers of every step."""
+    """Write one head's state with the window added; in parts, or it would take every step's registers."""
     key = tl.arange(0, STATE)
     for first in range(0, HEAD_DIM, PART):
         dim = first + tl.arange(0, PART)

@@ -1,4 +1,4 @@
-# ruff: noqa: N803, PLR0913, PLR0917 -- Triton's constants are written like this, and it takes no keywords only
+# ruff: noqa: N803, PLR0917 -- Triton's constants are written like this, and it takes no keywords only
 """Triton kernels of RMS norms, and of the matrix-vector product with a norm before it. Import on CUDA only."""
 
 from __future__ import annotations
@@ -32,7 +32,13 @@ def add_normalize(
 
 @triton.jit
 def normalize_groups(
-    values: tl.tensor, weight: tl.tensor, out: tl.tensor, eps: tl.tensor, GROUPS: tl.constexpr, WIDTH: tl.constexpr, COLUMNS: tl.constexpr
+    values: tl.tensor,
+    weight: tl.tensor,
+    out: tl.tensor,
+    eps: tl.tensor,
+    GROUPS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    COLUMNS: tl.constexpr,
 ) -> None:
     """The norm of each group of WIDTH. Grid (rows, GROUPS)."""
     row, column = tl.program_id(0).to(tl.int64), tl.arange(0, COLUMNS)

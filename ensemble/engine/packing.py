@@ -81,7 +81,7 @@ def joined(columns: dict[str, list[int]]) -> Tensor:
 
 def split(together: Tensor, columns: dict[str, list[int]]) -> Packing:
     """The packing whose columns lie behind one another in `together`, as views."""
-    parts = together.split([len(column) for column in columns.values()])
+    parts = torch.split(together, [len(column) for column in columns.values()])
     return Packing(**dict(zip(columns, parts, strict=True)))
 
 

@@ -1,4 +1,4 @@
-"""Reading short pieces of prompts as CUDA graphs: launching its many kernels one by one takes longer than they run."""
+"""Reading short pieces of prompts as CUDA graphs: one by one, kernels take longer to launch than to run."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ _SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _COARSEST = 128  # between sizes beyond those
 
 Step = Callable[[Tensor, Tensor, Tensor], Tensor]
-Pool = tuple[int, int]  # torch's handle
+Pool = Any  # torch's handle, of a type that torch keeps to itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,10 @@ def capture(compute: Callable[[], Tensor], pool: Pool) -> Captured:
 
 
 class StepGraphs:
-    """Replays `step(slots, tokens, positions)` of the next larger size; spare rows have slot -1, which it must skip.
+    """Replays `step(slots, tokens, positions)` of the next larger size.
 
-    A size is captured when it is first needed, or all of them by `capture`. What `replay` returns is overwritten by
-    the next replay.
+    Spare rows have slot -1, which `step` must skip. A size is captured when it is first needed, or all of them by
+    `capture`. What `replay` returns is overwritten by the next replay.
     """
 
     def __init__(self, step: Step, *, slots: int, device: torch.device, pool: Pool) -> None:
@@ -62,7 +63,7 @@ class StepGraphs:
         return self._graphs[size].logits[:rows]
 
     def capture(self) -> None:
-        """Capture every size, so that no request waits for it; larger ones first: the others share their memory."""
+        """Capture every size now; larger ones first, whose memory the others share."""
         for size in reversed(self._sizes):
             if size not in self._graphs:
                 self._graphs[size] = self._captured(size)
