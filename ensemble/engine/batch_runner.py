@@ -4,8 +4,8 @@ A step reads at most `prefill_tokens` of prompts beside the tokens that the othe
 delays nobody by more than one such chunk.
 
 Steps overlap: a step is launched on the device before the tokens of the one before are looked at, so that
-delivering text costs no device time. Drawn tokens stay on the device, where the next step finds them, and are copied
-to the host once. A sequence that ends by its own token has then written one token too many, which is dropped.
+delivering text costs no device time. Drawn tokens stay on the device, where the next step finds them, and are
+copied to the host once. A sequence that ends by its own token has then written one too many, which is dropped.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class BatchRunner:
         return self._keep(writers.slots, tokens)
 
     def _read(self, rows: list[Row], drawn: list[Tensor]) -> list[Row]:
-        """A chunk of the oldest unread prompts; the rows whose prompt is complete now. Their tokens go to `drawn`."""
+        """A chunk of the oldest unread prompts; the rows whose prompt is complete, their tokens into `drawn`."""
         chunks = self._plan(rows)
         logits = self._network.prefill(chunks) if chunks else torch.empty(0)
         complete = [index for index, row in enumerate(rows[: len(chunks)]) if not row.is_reading]

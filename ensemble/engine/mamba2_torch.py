@@ -40,6 +40,8 @@ class TorchKernels:
         y = layer.a.new_empty(len(fresh), layer.shape.inner)
         bounds = pairwise(packing.firsts.tolist())
         for slot, start, (first, end) in zip(packing.slots, packing.starts, bounds, strict=True):
+            if first == end:
+                continue
             piece = slice(first, end)
             before = _taps(layer, memory, slot[None], start[None])[0]
             convolved[piece] = _convolve_piece(layer, torch.cat([before, fresh[piece]]))
@@ -79,7 +81,7 @@ def _taps(layer: Layer, memory: LayerMemory, slots: Tensor, positions: Tensor) -
     """Inputs before `positions`, oldest first, zero before the beginning: (n, width - 1, channels)."""
     width = layer.shape.width
     then = positions[:, None] - torch.arange(width - 1, 0, -1, device=positions.device)  # (n, width - 1)
-    return memory.taps[slots[:, None], then % width] * (then >= 0)[:, :, None]
+    return memory.taps[slots[:, None], then % width].where((then >= 0)[:, :, None], 0)
 
 
 def _convolve_next(layer: Layer, memory: LayerMemory, fresh: Tensor, rows: Rows) -> Sequence[Tensor]:
