@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from werkzeug.datastructures import MultiDict
 
 from core.errors import InvalidRequest
@@ -16,38 +16,32 @@ from core.messages import (
     JobState,
     Prompt,
     Sampling,
-    StopString,
     Strategy,
     TaskType,
 )
 
 PAGE_LIMIT = 100
 
-_DEFAULTS = Sampling()
 _CODES = {"json_invalid": "invalid_json", "extra_forbidden": "unknown_field", "missing": "missing_field"}
 
 
-def _as_tuple(value: Any) -> Any:
-    """One stop string or a list of them; anything else is left for validation to refuse."""
-    if isinstance(value, str):
-        return (value,)
-    return tuple(value) if isinstance(value, list) else value
+class Submission(Sampling):
+    """The body of POST /v1/jobs: the fields of `Sampling`, with its bounds, beside those of a request."""
 
-
-class Submission(BaseModel):
-    """The body of POST /v1/jobs."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(strict=True)
 
     prompt: Prompt
     force_task_type: TaskType | None = None
     strategy: Strategy | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    temperature: Annotated[float, Field(ge=0.0, le=2.0)] = _DEFAULTS.temperature
-    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = _DEFAULTS.top_p
-    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    stop: Annotated[tuple[StopString, ...], Field(max_length=16), BeforeValidator(_as_tuple)] = ()
     deadline_s: Annotated[float, Field(gt=0.0, le=MAX_DEADLINE_S)] | None = None
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _as_tuple(cls, value: Any) -> Any:
+        """One stop string or a list of them; anything else is left for validation to refuse."""
+        if isinstance(value, str):
+            return (value,)
+        return tuple(value) if isinstance(value, list) else value
 
 
 class Page(BaseModel):
@@ -66,13 +60,7 @@ def parse_submission(body: bytes, *, default_strategy: Strategy) -> GenerationRe
         given = Submission.model_validate_json(body)
     except ValidationError as error:
         raise _refusal(error) from None
-    sampling = Sampling(
-        max_tokens=given.max_tokens,
-        temperature=given.temperature,
-        top_p=given.top_p,
-        seed=given.seed,
-        stop=given.stop,
-    )
+    sampling = Sampling.model_validate({name: getattr(given, name) for name in Sampling.model_fields})
     return GenerationRequest(
         prompt=given.prompt,
         force_task_type=given.force_task_type,
