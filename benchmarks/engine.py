@@ -57,7 +57,7 @@ class NumberVocabulary:
 
 def build_engine(subject: Subject, slots: int) -> ModelEngine[Any]:
     network: Any = subject.network
-    runner = BatchRunner(network, chunk_multiple=network.chunk_multiple, prefill_tokens=8192)
+    runner = BatchRunner(network, prefill_tokens=8192)
     return ModelEngine(
         spec=ModelSpec(model=ModelName.MATHSTRAL, version="random", context_tokens=PROMPT_TOKENS + NEW_TOKENS),
         vocabulary=NumberVocabulary(),

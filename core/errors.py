@@ -8,8 +8,10 @@ MathcodeError
 ├── Unavailable               the caller tries again later
 │   ├── DatabaseUnavailable
 │   ├── BrokerUnavailable
+│   ├── EngineUnavailable
 │   └── TooManyStreams
 └── ConfigurationError        the operator changes the installation
+    ├── AdapterError
     ├── CheckpointError
     ├── KernelsMissing
     ├── ModelAccessError
@@ -94,6 +96,12 @@ class BrokerUnavailable(Unavailable):
     code = "broker_unavailable"
 
 
+class EngineUnavailable(Unavailable):
+    """A model's engine cannot do now what was asked of it."""
+
+    code = "engine_unavailable"
+
+
 class TooManyStreams(Unavailable):
     """Every thread set aside for event streams follows one."""
 
@@ -104,6 +112,16 @@ class ConfigurationError(MathcodeError):
     """The installation must be changed before this process can run."""
 
     code = "configuration_error"
+
+
+class AdapterError(ConfigurationError):
+    """An adapter is damaged, or not one for this model; `path` is the file or directory to blame."""
+
+    code = "adapter_error"
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
 
 
 class CheckpointError(ConfigurationError):

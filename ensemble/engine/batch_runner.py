@@ -19,6 +19,7 @@ from torch import Tensor
 from core.messages import Sampling
 from ensemble.engine.batch_sampling import BROKEN, BatchSampler, Draw
 from ensemble.engine.network import Chunk, SlotNetwork
+from ensemble.engine.runner import OutOfMemory, Result
 
 PREFILL_TOKENS = 4096
 _WARM_UP_TOKENS = 40
@@ -30,14 +31,18 @@ class LogitsBroken(ArithmeticError):
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """One sequence: `read` tokens of its prompt are in the network, `drawn` of at most `max_tokens` were drawn."""
+    """One sequence: `read` tokens of `prompt` are in the network, `drawn` of at most `max_tokens` were drawn.
+
+    `prompt` ends with what was drawn before the sequence lost a slot; its answer begins at position `begins`.
+    """
 
     slot: int
     prompt: Sequence[int]
     draw: Draw
     max_tokens: int
+    begins: int
+    drawn: int
     read: int = 0
-    drawn: int = 0
 
     @property
     def is_reading(self) -> bool:
@@ -45,39 +50,53 @@ class Row:
 
 
 class BatchRunner:
-    """The loop's runner over a `SlotNetwork`. A token is returned by the step after the one that draws it."""
+    """Runs a `SlotNetwork`. A token is returned by the step after the one that draws it."""
 
-    def __init__(
-        self, network: SlotNetwork, *, chunk_multiple: int = 1, prefill_tokens: int = PREFILL_TOKENS
-    ) -> None:
-        self._network = network
+    def __init__(self, network: SlotNetwork, *, prefill_tokens: int = PREFILL_TOKENS) -> None:
+        self.network = network
         self._device = network.device
-        self._chunk_multiple = chunk_multiple
-        self._prefill_tokens = max(prefill_tokens, chunk_multiple)
+        self._prefill_tokens = max(prefill_tokens, network.chunk_multiple)
         self._free = list(reversed(range(network.slots)))
         self._last = torch.zeros(network.slots, dtype=torch.int64, device=network.device)  # by slot
         self._writers = Writers([], network.device)
         self._launched: Launched | None = None
 
-    def admit(self, prompt: Sequence[int], sampling: Sampling, *, max_tokens: int) -> Row | None:
+    def admit(
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        *,
+        max_tokens: int,
+        written: Sequence[int] = (),
+        place: int | None = None,
+    ) -> Row | None:
         """Take one sequence in, or None while memory for it is lacking."""
-        if not self._free or not self._network.open(self._free[-1], len(prompt) + max_tokens):
+        if not self._free or not self.network.open(self._free[-1], len(prompt) + max_tokens, place=place):
             return None
-        return Row(self._free.pop(), prompt, Draw.of(sampling), max_tokens)
+        return Row(
+            slot=self._free.pop(),
+            prompt=[*prompt, *written],
+            draw=Draw.of(sampling),
+            max_tokens=max_tokens,
+            begins=len(prompt),
+            drawn=len(written),
+        )
 
     def release(self, state: Row) -> None:
         """Free the slot; a step still under way for it comes before whatever the next sequence does there."""
-        self._network.close(state.slot)
+        self.network.close(state.slot)
         self._free.append(state.slot)
 
     @torch.inference_mode()
-    def step(self, batch: Sequence[Row]) -> list[int | Exception | None]:
-        """The next token of each row; None where none was drawn by the step before."""
+    def step(self, batch: Sequence[Row]) -> list[Result]:
+        """The next token of each row; None where none was drawn by the step before. Raises OutOfMemory."""
         former = self._launched
-        writers = [row for row in batch if not row.is_reading and row.drawn < row.max_tokens]
-        self._launched = self._launch(writers, [row for row in batch if row.is_reading])
+        is_lacking = not self._launch(batch)
         tokens = former.by_row() if former is not None else {}
-        return [_result(tokens.get(id(row))) for row in batch]
+        results = [_result(tokens.get(id(row))) for row in batch]
+        if is_lacking:
+            raise OutOfMemory(results)
+        return results
 
     def warm_up(self) -> None:
         """Read prompts and write tokens, so that kernels are compiled and graphs captured before any request.
@@ -93,10 +112,22 @@ class BatchRunner:
                 if isinstance(token, Exception):
                     raise token
             self.release(row)
-        self._network.warm_up()
+        self.network.warm_up()
 
-    def _launch(self, writers: list[Row], readers: list[Row]) -> Launched | None:
-        """Queue one step on the device; None if it draws nothing."""
+    def _launch(self, batch: Sequence[Row]) -> bool:
+        """Queue a step on the device; false where it does not fit, and then no row can be relied on."""
+        writers = [row for row in batch if not row.is_reading and row.drawn < row.max_tokens]
+        readers = [row for row in batch if row.is_reading]
+        try:
+            self._launched = self._launch_both(writers, readers)
+        except torch.OutOfMemoryError:
+            self._launched = None
+            self._writers = Writers([], self._device)
+            return False
+        return True
+
+    def _launch_both(self, writers: list[Row], readers: list[Row]) -> Launched | None:
+        """None if the step draws nothing."""
         parts = [self._write(writers)] if writers else []
         begun = self._read(readers, parts)
         rows = writers + begun
@@ -109,7 +140,7 @@ class BatchRunner:
         if self._writers.rows != rows:
             self._writers = Writers(rows, self._device)
         writers = self._writers
-        logits = self._network.decode(writers.slots, self._last[writers.slots], writers.positions)
+        logits = self.network.decode(writers.slots, self._last[writers.slots], writers.positions)
         tokens = writers.sampler.draw(logits, writers.steps)
         writers.advance()
         return self._keep(writers.slots, tokens)
@@ -117,7 +148,7 @@ class BatchRunner:
     def _read(self, rows: list[Row], drawn: list[Tensor]) -> list[Row]:
         """A chunk of the oldest unread prompts; the rows whose prompt is complete, their tokens into `drawn`."""
         chunks = self._plan(rows)
-        logits = self._network.prefill(chunks) if chunks else torch.empty(0)
+        logits = self.network.prefill(chunks) if chunks else torch.empty(0)
         complete = [index for index, row in enumerate(rows[: len(chunks)]) if not row.is_reading]
         begun = [rows[index] for index in complete]
         if begun:
@@ -137,7 +168,7 @@ class BatchRunner:
         for row in rows:
             end = min(len(row.prompt), row.read + budget)
             if end < len(row.prompt):
-                end -= end % self._chunk_multiple
+                end -= end % self.network.chunk_multiple
             if end <= row.read:
                 break
             chunks.append(Chunk(row.slot, row.read, row.prompt[row.read : end]))
@@ -152,7 +183,7 @@ class Writers:
     def __init__(self, rows: list[Row], device: torch.device) -> None:
         self.rows = rows
         self.sampler = BatchSampler([row.draw for row in rows], device)
-        columns = [(row.slot, len(row.prompt) + row.drawn - 1, row.drawn) for row in rows]
+        columns = [(row.slot, row.begins + row.drawn - 1, row.drawn) for row in rows]
         table = torch.tensor(columns, dtype=torch.int64).reshape(-1, 3).T.contiguous().to(device)
         self.slots, self.positions, self.steps = table.unbind()
 
@@ -186,5 +217,5 @@ class Launched:
         return dict(zip(map(id, self.rows), self.host.tolist(), strict=True))
 
 
-def _result(token: int | None) -> int | Exception | None:
+def _result(token: int | None) -> Result:
     return LogitsBroken("its logits are not finite numbers") if token == BROKEN else token

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from transformers import PreTrainedModel
 
@@ -9,28 +11,34 @@ from core.errors import ConfigurationError
 from core.messages import ModelName
 from core.options import StateType
 from core.settings import Settings
-from ensemble.engine.batch_runner import BatchRunner
-from ensemble.engine.mamba2_network import Mamba2Network
+from ensemble.engine.mamba2_network import Mamba2Network, adaptable
 from ensemble.engine.mistral_network import MistralNetwork
+from ensemble.engine.module_source import ModuleSource
 from ensemble.engine.paged_cache import CacheShape
+from ensemble.engine.sleepable_runner import SleepableRunner
 
 _STATE_TYPES = {StateType.BF16: torch.bfloat16, StateType.FP32: torch.float32}
 
 
 def build_runner(
     model: ModelName, module: PreTrainedModel, settings: Settings, *, context_tokens: int
-) -> tuple[BatchRunner, int]:
+) -> tuple[SleepableRunner, int]:
     """A runner with `settings.slots` slots, and how many tokens one sequence may have at most.
 
     Raises ConfigurationError where memory does not hold a single short sequence.
     """
+    slots = settings.slots
     if model is ModelName.CODESTRAL:
-        mamba = Mamba2Network(module, slots=settings.slots, state_dtype=_STATE_TYPES[settings.state_type])
-        runner = BatchRunner(mamba, chunk_multiple=mamba.chunk_multiple, prefill_tokens=settings.prefill_tokens)
-        return runner, context_tokens
-    pages, context_tokens = _pages(module, settings, context_tokens)
-    mistral = MistralNetwork(module, slots=settings.slots, pages=pages, context_tokens=context_tokens)
-    return BatchRunner(mistral, prefill_tokens=settings.prefill_tokens), context_tokens
+        state_dtype = _STATE_TYPES[settings.state_type]
+        source = ModuleSource(
+            module, partial(Mamba2Network, slots=slots, state_dtype=state_dtype), adaptable=adaptable(module)
+        )
+    else:
+        pages, context_tokens = _pages(module, settings, context_tokens)
+        source = ModuleSource(
+            module, partial(MistralNetwork, slots=slots, pages=pages, context_tokens=context_tokens)
+        )
+    return SleepableRunner(source, prefill_tokens=settings.prefill_tokens), context_tokens
 
 
 def _pages(module: PreTrainedModel, settings: Settings, context_tokens: int) -> tuple[int, int]:

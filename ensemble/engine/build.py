@@ -18,6 +18,7 @@ from ensemble.engine.batching import build_runner
 from ensemble.engine.engine import ModelEngine
 from ensemble.engine.hub import download_checkpoint
 from ensemble.engine.loading import load_network, require_device
+from ensemble.engine.sequence import PIECE_INTERVAL_S
 from ensemble.engine.tiny import ensure_tiny_checkpoint
 from ensemble.engine.tokenizer import Tokenizer, load_tokenizer
 from ensemble.models import CONFIG_FILE, ModelSpec, describe_model, positions_of
@@ -25,7 +26,9 @@ from ensemble.models import CONFIG_FILE, ModelSpec, describe_model, positions_of
 SMALL_PARAMETERS = 100_000_000
 
 
-def build_engine(model: ModelName, settings: Settings) -> ModelEngine[Row]:
+def build_engine(
+    model: ModelName, settings: Settings, *, piece_interval_s: float = PIECE_INTERVAL_S
+) -> ModelEngine[Row]:
     """Make or fetch the checkpoint of `model`, load it, and start its engine.
 
     Raises:
@@ -41,13 +44,13 @@ def build_engine(model: ModelName, settings: Settings) -> ModelEngine[Row]:
         torch.set_num_threads(1)  # its operations are too small to share
     context_tokens = min(spec.context_tokens, positions_of(directory) or spec.context_tokens)
     runner, context_tokens = build_runner(model, network, settings, context_tokens=context_tokens)
-    runner.warm_up()
     return ModelEngine(
         spec=replace(spec, context_tokens=context_tokens),
         vocabulary=tokenizer,
         runner=runner,
         slots=settings.slots,
         default_max_tokens=settings.default_max_tokens,
+        piece_interval_s=piece_interval_s,
     )
 
 

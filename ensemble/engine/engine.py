@@ -1,23 +1,26 @@
-"""The loop: expire, admit, step, deliver; requests join and leave at every step. Knows no tensors."""
+"""One loaded model for many threads: what they may ask, and the thread that does it. Knows no tensors."""
 
 from __future__ import annotations
 
 import atexit
 import logging
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from threading import Condition, Thread
 from typing import Generic
 
-from core.errors import InvalidRequest, PromptTooLong
+from core.errors import EngineUnavailable, InvalidRequest, PromptTooLong
 from core.messages import Failure, FailureCode, ModelName
+from core.metrics import EngineMetrics
 from core.work import Delta, Work
+from ensemble.engine.commands import Commands
+from ensemble.engine.loop import Loop
 from ensemble.engine.runner import Runner, State, Vocabulary
-from ensemble.engine.scheduler import Scheduler
-from ensemble.engine.sequence import Event, Sequence
+from ensemble.engine.sequence import PIECE_INTERVAL_S, Event, Sequence
 from ensemble.models import ModelSpec
 
 CLOSE_TIMEOUT_S = 30.0
+ASLEEP_POLL_S = 0.05  # how late a request that waits for a sleeping engine may expire
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +28,8 @@ log = logging.getLogger(__name__)
 class ModelEngine(Generic[State]):
     """One loaded model answering many requests at once on a thread of its own, started by the constructor.
 
-    Callers beyond `slots` wait in order of arrival. An engine whose thread dies fails all its requests, and
-    `alive` turns false: its process should end.
+    Callers beyond `slots` wait in order of arrival. Text comes in pieces at least `piece_interval_s` apart. An
+    engine whose thread dies fails all its requests, and `alive` turns false: its process should end.
     """
 
     def __init__(
@@ -37,12 +40,15 @@ class ModelEngine(Generic[State]):
         runner: Runner[State],
         slots: int,
         default_max_tokens: int,
+        piece_interval_s: float = PIECE_INTERVAL_S,
     ) -> None:
         self._spec = spec
         self._vocabulary = vocabulary
-        self._runner = runner
         self._default_max_tokens = default_max_tokens
-        self._scheduler = Scheduler(slots)
+        self._piece_interval_s = piece_interval_s
+        self._runner = runner
+        self._loop = Loop(runner, slots=slots, end_tokens=vocabulary.end_tokens, base_version=spec.version)
+        self._commands = Commands()
         self._changed = Condition()
         self._arrivals: list[Sequence] = []
         self._is_closing = False
@@ -58,8 +64,8 @@ class ModelEngine(Generic[State]):
 
     @property
     def version(self) -> str:
-        """The exact weights in service, as every completion names them."""
-        return self._spec.version
+        """The exact weights that new requests get; every completion names those it got."""
+        return self._loop.current.name
 
     @property
     def context_tokens(self) -> int:
@@ -74,12 +80,16 @@ class ModelEngine(Generic[State]):
     @property
     def running(self) -> int:
         """How many requests hold a slot."""
-        return len(self._scheduler.running)
+        return self._loop.running
 
     @property
     def waiting(self) -> int:
         """How many requests wait for a slot."""
-        return len(self._arrivals) + len(self._scheduler.waiting)
+        return len(self._arrivals) + self._loop.waiting
+
+    def metrics(self) -> EngineMetrics:
+        """How it is doing, seen from any thread."""
+        return self._loop.metrics(arrivals=len(self._arrivals))
 
     def generate(self, work: Work) -> Iterator[Event]:
         """Yield text as it appears, then exactly one outcome; closing the iterator early cancels the work."""
@@ -100,6 +110,32 @@ class ModelEngine(Generic[State]):
         finally:
             sequence.is_abandoned = True
 
+    def sleep(self) -> None:
+        """Give the device's memory back; returns when it is free. Asleep already, it does nothing.
+
+        Requests wait. Those that ran keep their text, and after `wake` go on where they were.
+        """
+        self._ask(self._loop.fall_asleep)
+
+    def wake(self) -> None:
+        """Return to service. Raises EngineUnavailable, and sleeps on, where there is not memory enough."""
+        self._ask(self._loop.wake_up)
+
+    def swap_adapter(self, version: str | None, directory: Path | None) -> None:
+        """Answer new requests with the adapter in `directory` as `version`, or (None, None) with the model alone.
+
+        Returns between two steps; nobody's text stops. Requests end on the version they began with.
+
+        Raises:
+            ConfigurationError: the adapter is damaged or not for this model; the version in service stays.
+            EngineUnavailable: requests on the version before the last are still running; try again later.
+        """
+        if version is None or directory is None:
+            self._ask(self._loop.serve_base)
+            return
+        adapter = self._runner.load_adapter(directory)
+        self._ask(lambda: self._loop.serve(version, adapter))
+
     def close(self) -> None:
         """Stop; running and waiting work ends with a `Failure`. Idempotent; waits CLOSE_TIMEOUT_S at most."""
         with self._changed:
@@ -118,7 +154,8 @@ class ModelEngine(Generic[State]):
             ),
             detokenizer=self._vocabulary.detokenizer(),
             model=self.model,
-            version=self.version,
+            version=self._loop.current,
+            piece_interval_s=self._piece_interval_s,
         )
 
     def _submit(self, sequence: Sequence) -> None:
@@ -129,11 +166,21 @@ class ModelEngine(Generic[State]):
                 return
         sequence.fail(FailureCode.ENGINE_FAILED, "the engine is closed")
 
+    def _ask(self, action: Callable[[], None]) -> None:
+        """Have the loop do something, and wait for it."""
+        with self._changed:
+            if not self.alive:
+                raise EngineUnavailable(f"the engine of {self.model} is closed")
+            done = self._commands.ask(action)
+            self._changed.notify()
+        done.result()
+
     def _run(self) -> None:
         reason = "the engine failed and takes no more requests"
         try:
             while self._collect():
-                self._iterate()
+                self._commands.obey()
+                self._loop.iterate()
             reason = "the engine was closed before the answer was complete"
         except Exception:
             log.exception("the engine of %s died", self.model)
@@ -143,44 +190,20 @@ class ModelEngine(Generic[State]):
     def _collect(self) -> bool:
         """Wait until there is something to do and take in what arrived; false when closing."""
         with self._changed:
-            self._changed.wait_for(lambda: self._is_closing or self._arrivals or self._scheduler.everyone())
+            self._changed.wait_for(self._has_to_do, ASLEEP_POLL_S if self._loop.waiting else None)
             for sequence in self._arrivals:
-                self._scheduler.enqueue(sequence)
+                self._loop.enqueue(sequence)
             self._arrivals.clear()
             return not self._is_closing
 
-    def _iterate(self) -> None:
-        now = time.time()
-        for sequence in self._scheduler.everyone():
-            sequence.expire(now)
-        self._retire()
-        self._scheduler.admit(self._takes_in)
-        self._step()
-        self._retire()
-
-    def _takes_in(self, sequence: Sequence) -> bool:
-        state = self._runner.admit(sequence.prompt, sequence.work.sampling, max_tokens=sequence.max_tokens)
-        sequence.state = state
-        return state is not None
-
-    def _step(self) -> None:
-        batch = self._scheduler.running
-        tokens = self._runner.step([sequence.state for sequence in batch]) if batch else ()
-        for sequence, token in zip(batch, tokens, strict=True):
-            if isinstance(token, Exception):
-                log.error("a request of %s failed", self.model, exc_info=token)
-                sequence.fail(FailureCode.ENGINE_FAILED, f"the model could not continue this text: {token}")
-            elif token is not None:
-                sequence.accept(token, self._vocabulary.end_tokens)
-
-    def _retire(self) -> None:
-        for sequence in self._scheduler.retire():
-            self._runner.release(sequence.state)
+    def _has_to_do(self) -> bool:
+        return self._is_closing or self._loop.has_to_do or bool(self._arrivals or self._commands)
 
     def _fail_everyone(self, reason: str) -> None:
         with self._changed:
             self._is_serving = False
-            left = [*self._scheduler.everyone(), *self._arrivals]
+            left = [*self._loop.everyone(), *self._arrivals]
             self._arrivals.clear()
+        self._commands.refuse(EngineUnavailable(reason))
         for sequence in left:
             sequence.fail(FailureCode.ENGINE_FAILED, reason)

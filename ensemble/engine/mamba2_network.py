@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from ensemble.engine.adapter import Adapter
+from ensemble.engine.lora import AdapterBank
 from ensemble.engine.mamba2_layer import (
+    Layer,
     Linear,
     Mamba2Kernels,
     Rows,
@@ -18,12 +22,15 @@ from ensemble.engine.mamba2_layer import (
     read_layer,
     read_norm,
 )
-from ensemble.engine.mamba2_memory import allocate, read_shape
+from ensemble.engine.mamba2_memory import allocate, read_shape, slot_bytes
 from ensemble.engine.mamba2_torch import TorchKernels
 from ensemble.engine.network import Chunk, SlotNetwork
 from ensemble.engine.packing import Packing, columns_of, joined, split
 from ensemble.engine.prompt_graphs import PromptGraphs
 from ensemble.engine.step_graphs import StepGraphs
+
+ADAPTABLE = ("in_proj", "out_proj")
+"""The linear maps of a mixer that adapters may change."""
 
 
 class Mamba2Network(SlotNetwork):
@@ -39,23 +46,19 @@ class Mamba2Network(SlotNetwork):
         backbone: Any = module.backbone
         shape = read_shape(module.config)
         self._device, self._slots = module.device, slots
-        self.chunk_multiple = shape.block
-        self._width = shape.width
+        self._width, self._block = shape.width, shape.block
         self._embed: Linear = backbone.embeddings
         self._head = cast(Linear, module.lm_head)
         self._residual_dtype = torch.float32 if module.config.residual_in_fp32 else module.dtype
         self._layers = [read_layer(block, shape) for block in backbone.layers]
         self._norm = read_norm(backbone.norm_f)
-        self._memories = allocate(module, slots=slots + 1, state_dtype=state_dtype)  # one for what fills graphs up
+        # One slot more, for what fills graphs up.
+        self._bank = AdapterBank(adaptable(module), slots=slots + 1, dtype=module.dtype)
+        self._memories = allocate(module, slots=slots + 1, state_dtype=state_dtype)
+        self._slot_bytes = slot_bytes(module.config, dtype=module.dtype, state_dtype=state_dtype)
+        self._open: set[int] = set()
         self._kernels = choose_kernels(self._device)
-        self._step_graphs: StepGraphs | None = None
-        self._prompt_graphs: PromptGraphs | None = None
-        if self._device.type == "cuda":
-            pool = torch.cuda.graph_pool_handle()
-            self._step_graphs = StepGraphs(self._step, slots=slots, device=self._device, pool=pool)
-            self._prompt_graphs = PromptGraphs(
-                self._read, width=shape.width, spare=slots, device=self._device, pool=pool
-            )
+        self._step_graphs, self._prompt_graphs = self._make_graphs()
 
     @property
     def device(self) -> torch.device:
@@ -65,12 +68,37 @@ class Mamba2Network(SlotNetwork):
     def slots(self) -> int:
         return self._slots
 
-    def open(self, slot: int, tokens: int) -> bool:
+    @property
+    def chunk_multiple(self) -> int:
+        return self._block
+
+    @property
+    def memory_bytes(self) -> int:
+        return (self._slots + 1) * self._slot_bytes
+
+    @property
+    def memory_used_bytes(self) -> int:
+        return len(self._open) * self._slot_bytes
+
+    @torch.inference_mode()
+    def adopt(self, place: int, adapter: Adapter) -> None:
+        """Graphs stay where the adapter's rank has room, and are captured again where it is the largest so far."""
+        if not self._bank.holds(adapter.rank):
+            self._bank.grow(adapter.rank)
+            self._layers = [self._adapted(index, layer) for index, layer in enumerate(self._layers)]
+            self._step_graphs, self._prompt_graphs = self._make_graphs()
+            self.warm_up()
+        self._bank.put(place, adapter)
+
+    def open(self, slot: int, tokens: int, *, place: int | None = None) -> bool:
         """Always true: a sequence takes the same memory however long it gets."""
+        self._bank.assign(slot, place)
+        self._open.add(slot)
         return True
 
     def close(self, slot: int) -> None:
-        """Nothing to do: the next sequence of the slot begins from nothing."""
+        """The next sequence of the slot begins from nothing, so nothing has to be cleared."""
+        self._open.discard(slot)
 
     def prefill(self, chunks: Sequence[Chunk]) -> Tensor:
         """Read chunks of different slots; logits (chunks, vocabulary) in fp32 after each one's last token."""
@@ -92,7 +120,21 @@ class Mamba2Network(SlotNetwork):
             if graphs is not None:
                 graphs.capture()
 
+    def _adapted(self, index: int, layer: Layer) -> Layer:
+        in_proj, out_proj = (self._bank.adapted[f"{_mixer(index)}.{name}"] for name in ADAPTABLE)
+        return replace(layer, in_proj=in_proj, out_proj=out_proj)
+
+    def _make_graphs(self) -> tuple[StepGraphs | None, PromptGraphs | None]:
+        if self._device.type != "cuda":
+            return None, None
+        pool, slots = torch.cuda.graph_pool_handle(), self._slots
+        return (
+            StepGraphs(self._step, slots=slots, device=self._device, pool=pool),
+            PromptGraphs(self._read, width=self._width, spare=slots, device=self._device, pool=pool),
+        )
+
     def _read(self, packing: Packing) -> Tensor:
+        self._bank.choose(packing.slots[packing.rows])
         self._memories[0].absorbed[packing.slots] = packing.ends
         hidden, update = self._embedded(packing.tokens), None
         for layer, memory in zip(self._layers, self._memories, strict=True):
@@ -100,6 +142,7 @@ class Mamba2Network(SlotNetwork):
         return self._logits(hidden[packing.lasts], None if update is None else update[packing.lasts])
 
     def _step(self, slots: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
+        self._bank.choose(slots)
         rows = Rows(slots, positions)
         hidden, update = self._embedded(tokens), None
         for layer, memory in zip(self._layers, self._memories, strict=True):
@@ -112,6 +155,20 @@ class Mamba2Network(SlotNetwork):
 
     def _logits(self, hidden: Tensor, update: Tensor | None) -> Tensor:
         return self._kernels.normed_linear(hidden, update, self._norm, self._head).float()
+
+
+def adaptable(module: PreTrainedModel) -> Mapping[str, nn.Linear]:
+    """The linear maps of a `Mamba2ForCausalLM` that adapters may change, by their names in it."""
+    backbone: Any = module.backbone
+    return {
+        f"{_mixer(index)}.{name}": getattr(block.mixer, name)
+        for index, block in enumerate(backbone.layers)
+        for name in ADAPTABLE
+    }
+
+
+def _mixer(layer: int) -> str:
+    return f"backbone.layers.{layer}.mixer"
 
 
 def choose_kernels(device: torch.device) -> Mamba2Kernels:

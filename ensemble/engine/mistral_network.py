@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from ensemble.engine.adapter import Adapter
 from ensemble.engine.dense import project
 from ensemble.engine.mistral_blocks import block_of, norm_of
 from ensemble.engine.network import Chunk, SlotNetwork
@@ -28,9 +29,6 @@ class MistralNetwork(SlotNetwork):
     `pages` (of `page_tokens` tokens) are the memory of all sequences together; `CacheShape.pages_that_fit` counts
     what a device has room for. On CUDA, decoding replays one graph per size of batch.
     """
-
-    chunk_multiple: int = 1
-    """Chunks may end anywhere."""
 
     def __init__(
         self,
@@ -70,11 +68,22 @@ class MistralNetwork(SlotNetwork):
         return self._slots
 
     @property
-    def free_pages(self) -> int:
-        """How many pages no sequence holds."""
-        return self._cache.free_pages
+    def chunk_multiple(self) -> int:
+        """Chunks may end anywhere."""
+        return 1
 
-    def open(self, slot: int, tokens: int) -> bool:
+    @property
+    def memory_bytes(self) -> int:
+        return self._cache.memory_bytes
+
+    @property
+    def memory_used_bytes(self) -> int:
+        return self._cache.memory_used_bytes
+
+    def adopt(self, place: int, adapter: Adapter) -> None:
+        raise NotImplementedError("this model is frozen")
+
+    def open(self, slot: int, tokens: int, *, place: int | None = None) -> bool:
         return self._cache.open(slot, tokens)
 
     def close(self, slot: int) -> None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from ensemble.engine.adapter import Adapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,29 @@ class SlotNetwork(Protocol):
     def slots(self) -> int:
         """How many sequences fit at most."""
 
+    @property
+    def chunk_multiple(self) -> int:
+        """Chunks end at absolute multiples of this, or with their prompt."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Reserved for what is remembered of sequences."""
+
+    @property
+    def memory_used_bytes(self) -> int:
+        """Of these, what open slots hold."""
+
     def warm_up(self) -> None:
         """Compile kernels and record graphs, so that no request has to wait for it; touches no open slot."""
 
-    def open(self, slot: int, tokens: int) -> bool:
-        """Begin a sequence of at most `tokens` tokens in a free slot; false if memory for it is lacking now."""
+    def adopt(self, place: int, adapter: Adapter) -> None:
+        """Keep `adapter` in one of a few places, which no open slot uses. Raises torch.OutOfMemoryError."""
+
+    def open(self, slot: int, tokens: int, *, place: int | None = None) -> bool:
+        """Begin a sequence of at most `tokens` tokens in a free slot; false if memory for it is lacking now.
+
+        It is answered with the adapter in `place`, if any.
+        """
 
     def close(self, slot: int) -> None:
         """Let the sequence go."""
@@ -56,3 +77,16 @@ class SlotNetwork(Protocol):
         `slots` (n,), `tokens` (n,) and `positions` (n,; the number of tokens before) are int64 on `device`. The
         result may be a buffer that the next call overwrites.
         """
+
+
+class NetworkSource(Protocol):
+    """Where a network comes from when it is needed, and where its weights go when their memory is."""
+
+    def bring(self) -> SlotNetwork:
+        """A network with nothing in its slots; raises torch.OutOfMemoryError, and then holds no memory."""
+
+    def put_away(self) -> None:
+        """Give the device's memory back; whoever held the network must have let it go."""
+
+    def load_adapter(self, directory: Path) -> Adapter:
+        """Read an adapter for these weights; raises AdapterError."""

@@ -69,12 +69,19 @@ class PagedCache:
         self.keys = [torch.zeros(pool, dtype=dtype, device=device) for _ in range(shape.layers)]
         self.values = [torch.zeros(pool, dtype=dtype, device=device) for _ in range(shape.layers)]
         self.table = torch.zeros((slots, shape.pages_for(context_tokens)), dtype=torch.int32, device=device)
+        self._pages, self._page_bytes = pages, shape.page_bytes(dtype)
         self._free = list(range(pages))
         self._held: dict[int, list[int]] = {}
 
     @property
-    def free_pages(self) -> int:
-        return len(self._free)
+    def memory_bytes(self) -> int:
+        """Of all pages."""
+        return self._pages * self._page_bytes
+
+    @property
+    def memory_used_bytes(self) -> int:
+        """Of the pages lent out."""
+        return (self._pages - len(self._free)) * self._page_bytes
 
     @torch.inference_mode()
     def open(self, slot: int, tokens: int) -> bool:

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
 from core.messages import ChatMessage, Sampling
 from ensemble.engine.detokenizer import Detokenizer
 
 State = TypeVar("State")
+Result = int | Exception | None
+"""One sequence's next token, what prevents it, or None while its prompt is being read."""
+
+
+class OutOfMemory(RuntimeError):
+    """A step did not fit into the device's memory.
+
+    `results` are those of the step before, to be used. What the runner holds of any sequence is void: each has to
+    be released, and may be admitted again.
+    """
+
+    def __init__(self, results: Sequence[Result]) -> None:
+        super().__init__("the device has too little memory")
+        self.results = results
 
 
 class Vocabulary(Protocol):
@@ -26,19 +41,48 @@ class Vocabulary(Protocol):
 
 
 class Runner(Protocol, Generic[State]):
-    """A model that continues many sequences. Every method is called from the loop's thread only.
+    """A model that continues many sequences. Methods are called from the loop's thread only, but `load_adapter`.
 
     `State` is the runner's own: what it remembers of one sequence between steps.
     """
 
-    def admit(self, prompt: Sequence[int], sampling: Sampling, *, max_tokens: int) -> State | None:
-        """Take one sequence in, or None while memory for it is lacking; cheap, steps read the prompt."""
+    @property
+    def memory_bytes(self) -> int:
+        """Reserved for what is remembered of sequences."""
 
-    def step(self, batch: Sequence[State]) -> Sequence[int | Exception | None]:
-        """The next token of each sequence, None while its prompt is being read, or what prevents it for this one.
+    @property
+    def memory_used_bytes(self) -> int:
+        """Of these, what admitted sequences hold."""
 
-        Raising breaks the whole engine.
+    def admit(
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        *,
+        max_tokens: int,
+        written: Sequence[int] = (),
+        place: int | None = None,
+    ) -> State | None:
+        """Take one sequence in, or None while memory for it is lacking; cheap, steps read the prompt.
+
+        `written` are the tokens of its answer that were drawn before it lost its state; `max_tokens` counts them.
+        `place` is that of the adapter it is answered with, None for the model alone.
         """
+
+    def step(self, batch: Sequence[State]) -> Sequence[Result]:
+        """The result of each sequence. Raises OutOfMemory; raising anything else breaks the whole engine."""
 
     def release(self, state: State) -> None:
         """Let one sequence go."""
+
+    def load_adapter(self, directory: Path) -> Any:
+        """Read and check an adapter, on any thread; raises ConfigurationError."""
+
+    def place_adapter(self, place: int, adapter: Any) -> None:
+        """Put what `load_adapter` gave in a place that no admitted sequence uses; also while asleep."""
+
+    def sleep(self) -> None:
+        """Give the device's memory back. No sequence is admitted until `wake`."""
+
+    def wake(self) -> None:
+        """Take the memory again. Raises OutOfMemory, and sleeps on, where it is not to be had."""

@@ -11,12 +11,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 from random import Random
 from zlib import crc32
 
+from core.errors import AdapterError
 from core.messages import ChatMessage, ModelName, Sampling
 from ensemble.engine.detokenizer import Detokenizer, Piece
 from ensemble.engine.engine import ModelEngine
+from ensemble.engine.runner import Result
+from ensemble.engine.sequence import PIECE_INTERVAL_S
 from ensemble.models import ModelSpec
 
 END = 0
@@ -51,20 +55,38 @@ class Script:
 
 
 class ScriptedRunner:
-    """Says `answer_tokens` tokens to every prompt, one per step of `seconds_per_step` for the batch."""
+    """Says `answer_tokens` tokens to every prompt, one per step of `seconds_per_step` for the batch.
+
+    An adapter is any directory; its name changes the words.
+    """
 
     def __init__(self, *, answer_tokens: int, seconds_per_step: float) -> None:
         self._answer_tokens = answer_tokens
         self._seconds_per_step = seconds_per_step
+        self._adapters: dict[int, str] = {}
 
-    def admit(self, prompt: Sequence[int], sampling: Sampling, *, max_tokens: int = 0) -> Script:
-        """Begin a script: the prompt alone decides it when greedy, prompt and seed otherwise."""
+    memory_bytes = memory_used_bytes = 0
+
+    def admit(
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        *,
+        max_tokens: int = 0,
+        written: Sequence[int] = (),
+        place: int | None = None,
+    ) -> Script:
+        """Begin a script: prompt and adapter alone decide it when greedy, the seed too otherwise."""
         seed = sampling.seed if sampling.seed is not None else secrets.randbits(63)
         chance = seed if sampling.temperature > 0 else None
-        digest = blake2b(repr((list(prompt), chance)).encode()).digest()
-        return Script(Random(digest), self._answer_tokens)  # noqa: S311 - text, not secrets
+        adapter = self._adapters[place] if place is not None else None
+        digest = blake2b(repr((list(prompt), chance, adapter)).encode()).digest()
+        script = Script(Random(digest), self._answer_tokens)  # noqa: S311 - text, not secrets
+        for _ in written:
+            _next_token(script)
+        return script
 
-    def step(self, batch: Sequence[Script]) -> list[int | Exception]:
+    def step(self, batch: Sequence[Script]) -> list[Result]:
         """The next token of each script."""
         if self._seconds_per_step > 0:
             time.sleep(self._seconds_per_step)
@@ -72,6 +94,21 @@ class ScriptedRunner:
 
     def release(self, state: Script) -> None:
         """Nothing is held."""
+
+    def load_adapter(self, directory: Path) -> str:
+        """Raises AdapterError."""
+        if not directory.is_dir():
+            raise AdapterError(directory, "is not a directory")
+        return directory.name
+
+    def place_adapter(self, place: int, adapter: str) -> None:
+        self._adapters[place] = adapter
+
+    def sleep(self) -> None:
+        """Nothing is held."""
+
+    def wake(self) -> None:
+        """Nothing is needed."""
 
 
 class ScriptedEngine(ModelEngine[Script]):
@@ -86,6 +123,7 @@ class ScriptedEngine(ModelEngine[Script]):
         context_tokens: int = 4096,
         slots: int = 8,
         default_max_tokens: int = 512,
+        piece_interval_s: float = PIECE_INTERVAL_S,
     ) -> None:
         super().__init__(
             spec=ModelSpec(model=model, version=f"{model.value}-scripted", context_tokens=context_tokens),
@@ -93,6 +131,7 @@ class ScriptedEngine(ModelEngine[Script]):
             runner=ScriptedRunner(answer_tokens=answer_tokens, seconds_per_step=seconds_per_step),
             slots=slots,
             default_max_tokens=default_max_tokens,
+            piece_interval_s=piece_interval_s,
         )
 
 

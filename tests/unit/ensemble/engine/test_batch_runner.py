@@ -38,7 +38,7 @@ def make_runner(module: PreTrainedModel) -> MakeRunner:
             network = MistralNetwork(module, slots=SLOTS, pages=pages, context_tokens=CONTEXT)
             return BatchRunner(network, prefill_tokens=prefill_tokens)
         mamba = Mamba2Network(module, slots=SLOTS, state_dtype=torch.float32)
-        return BatchRunner(mamba, chunk_multiple=mamba.chunk_multiple, prefill_tokens=prefill_tokens)
+        return BatchRunner(mamba, prefill_tokens=prefill_tokens)
 
     return make
 

@@ -90,9 +90,9 @@ def test_threads_end_with_their_engine() -> None:
 @pytest.mark.parametrize("model", list(ModelName))
 def test_a_model_whose_logits_are_no_numbers_fails_the_request(tiny_models: Path, model: ModelName) -> None:
     network = load_network(model, tiny_models / model, device=Device.CPU, weights=Weights.FP32)
+    runner, _ = build_runner(model, network, Settings(MATHCODE_SLOTS=2), context_tokens=SPEC.context_tokens)
     with torch.no_grad():
         network.get_output_embeddings().weight[5] = torch.nan
-    runner, _ = build_runner(model, network, Settings(MATHCODE_SLOTS=2), context_tokens=SPEC.context_tokens)
     engine = ModelEngine(spec=SPEC, vocabulary=load_tokenizer(), runner=runner, slots=2, default_max_tokens=8)
     work = Work(messages=(ChatMessage(role="user", content="x"),), sampling=Sampling())
     (outcome,) = engine.generate(work)

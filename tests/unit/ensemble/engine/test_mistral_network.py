@@ -144,18 +144,18 @@ def test_a_text_may_fill_its_context(module: PreTrainedModel, network: MistralNe
 
 
 def test_a_closed_slot_gives_all_its_pages_back(network: MistralNetwork) -> None:
-    before = network.free_pages
+    before, page_bytes = network.memory_used_bytes, network.memory_bytes // (SLOTS * CONTEXT_TOKENS // PAGE_TOKENS)
     assert network.open(0, PAGE_TOKENS + 1)
-    assert network.free_pages == before - 2
+    assert network.memory_used_bytes == before + 2 * page_bytes
     network.close(0)
-    assert network.free_pages == before
+    assert network.memory_used_bytes == before
 
 
 def test_a_sequence_gets_all_its_pages_or_none(module: PreTrainedModel) -> None:
     network = make(module, pages=5)
     assert network.open(0, 4 * PAGE_TOKENS)
     assert not network.open(1, 2 * PAGE_TOKENS)
-    assert network.free_pages == 1
+    assert network.memory_used_bytes == network.memory_bytes * 4 // 5
     assert network.open(1, PAGE_TOKENS)
     network.close(0)
     assert network.open(2, 2 * PAGE_TOKENS)

@@ -7,6 +7,7 @@ from core.work import Work
 from ensemble.engine.detokenizer import Detokenizer
 from ensemble.engine.scheduler import Scheduler
 from ensemble.engine.sequence import Sequence
+from ensemble.engine.versions import Version
 
 
 def sequence() -> Sequence:
@@ -16,7 +17,7 @@ def sequence() -> Sequence:
         max_tokens=4,
         detokenizer=Detokenizer(()),
         model=ModelName.MATHSTRAL,
-        version="test",
+        version=Version("test"),
     )
 
 
@@ -64,7 +65,7 @@ def test_a_sequence_that_finished_while_waiting_never_gets_a_slot() -> None:
     scheduler.enqueue(first)
     scheduler.enqueue(second)
     first.fail(FailureCode.EXPIRED, "late")
-    assert scheduler.retire() == []
+    assert scheduler.retire() == [first]
     assert _admitted(scheduler) == [second]
 
 
@@ -73,3 +74,37 @@ def test_a_sequence_finishes_once() -> None:
     each.fail(FailureCode.CANCELLED, "first")
     each.fail(FailureCode.EXPIRED, "second")
     assert each.outbox.qsize() == 1
+
+
+def test_preempted_sequences_wait_in_front_in_their_order() -> None:
+    scheduler = Scheduler(4)
+    sequences = [sequence() for _ in range(6)]
+    for each in sequences:
+        scheduler.enqueue(each)
+    _admitted(scheduler)
+    assert scheduler.preempt() == sequences[:4]
+    assert scheduler.everyone() == sequences
+
+
+def test_after_preemption_half_may_run_and_each_that_ends_lets_one_more_in() -> None:
+    scheduler = Scheduler(4)
+    sequences = [sequence() for _ in range(6)]
+    for each in sequences:
+        scheduler.enqueue(each)
+    _admitted(scheduler)
+    scheduler.preempt()
+    assert _admitted(scheduler) == sequences[:2]
+    sequences[0].fail(FailureCode.CANCELLED, "enough")
+    scheduler.retire()
+    assert _admitted(scheduler) == sequences[2:4]
+    sequences[1].fail(FailureCode.CANCELLED, "enough")
+    scheduler.retire()
+    assert _admitted(scheduler) == sequences[4:6]
+
+
+def test_one_alone_may_always_run() -> None:
+    scheduler = Scheduler(4)
+    scheduler.enqueue(only := sequence())
+    _admitted(scheduler)
+    scheduler.preempt()
+    assert _admitted(scheduler) == [only]

@@ -1,0 +1,48 @@
+"""Which weights a request is answered with: the model's own, or with one of a few adapters beside each other.
+
+A request keeps the version it began with, also where it loses its slot in between. So a new version waits for a
+place of its own, never for a particular request, and no text is begun by one version and ended by another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PLACES = 2
+"""Adapters on the device at once: the one in service and the one before it, until its last request is done."""
+
+
+@dataclass(slots=True, eq=False)
+class Version:
+    """`place` is None for the model without an adapter; `users` counts requests that have begun and not ended."""
+
+    name: str
+    place: int | None = None
+    users: int = 0
+
+
+class Versions:
+    """`current` is what new requests get."""
+
+    def __init__(self, base: str) -> None:
+        self._base = Version(base)
+        self._held: list[Version | None] = [None] * PLACES
+        self.current = self._base
+
+    def free_place(self) -> int | None:
+        """A place that no request needs any more, if there is one."""
+        return next(
+            (
+                place
+                for place, version in enumerate(self._held)
+                if version is None or (version.users == 0 and version is not self.current)
+            ),
+            None,
+        )
+
+    def serve(self, name: str, place: int) -> None:
+        """From now on, new requests get the adapter in `place`, which was free."""
+        self.current = self._held[place] = Version(name, place)
+
+    def serve_base(self) -> None:
+        self.current = self._base
