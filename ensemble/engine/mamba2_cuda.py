@@ -8,11 +8,11 @@ import torch
 import triton
 from torch import Tensor, nn
 
-from ensemble.engine.mamba2_layer import Layer, Linear, Norm, Rows
+from ensemble.engine.mamba2_layer import Gated, Layer, Linear, Norm, Rows
 from ensemble.engine.mamba2_memory import WINDOW, LayerMemory, Mamba2Shape
 from ensemble.engine.mamba2_scan_kernels import convolve, scan_rows
 from ensemble.engine.mamba2_step_kernels import prepare, read_states
-from ensemble.engine.norm_kernels import add_normalize, multiply_added, multiply_normed, normalize_groups
+from ensemble.engine.norm_kernels import add_normalize, multiply_group_normed, multiply_normed, normalize_groups
 from ensemble.engine.packing import Packing
 
 _ROWS_PER_PROGRAM = 4  # of a weight, in the product with one vector
@@ -26,19 +26,19 @@ class CudaKernels:
             return _multiply_normed(hidden, norm, linear.weight)
         return linear(_add_normalize(hidden, update, norm))
 
-    def linear_from_gated(self, gated: Tensor, norm: Norm, linear: Linear, hidden: Tensor) -> Tensor | None:
-        normed = _normalize(gated, norm)
-        if len(hidden) == 1 and is_plain(linear):
-            _multiply_added(normed, linear.weight, hidden)
+    def linear_from_gated(self, gated: Gated, norm: Norm, linear: Linear, hidden: Tensor) -> Tensor | None:
+        if len(hidden) == 1 and gated.squares is not None and is_plain(linear):
+            _multiply_group_normed(gated, norm, linear.weight, hidden)
             return None
-        return linear(normed)
+        return linear(_normalize(gated.values, norm))
 
-    def mix_next(self, layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -> Tensor:
+    def mix_next(self, layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -> Gated:
         shape, n = layer.shape, len(projected)
         scratch = _prepare(layer, memory, projected, rows)
-        gated = projected.new_empty(n, shape.inner)
+        gated = Gated(projected.new_empty(n, shape.inner), layer.a.new_empty(n, shape.heads))
         read_states[n, shape.heads](
-            *(rows.slots, rows.positions, projected, *scratch, memory.state, memory.x, memory.b, gated),
+            *(rows.slots, rows.positions, projected, *scratch, memory.state, memory.x, memory.b),
+            *(gated.values, gated.squares),
             STRIDE=projected.shape[1],
             **_head_sizes(shape),
             GROUPS=shape.groups,
@@ -47,7 +47,7 @@ class CudaKernels:
         )
         return gated
 
-    def mix_prompts(self, layer: Layer, memory: LayerMemory, projected: Tensor, packing: Packing) -> Tensor:
+    def mix_prompts(self, layer: Layer, memory: LayerMemory, projected: Tensor, packing: Packing) -> Gated:
         shape = layer.shape
         convolved = _convolve(layer, memory, projected, packing)
         gated = projected.new_empty(len(projected), shape.inner)
@@ -62,7 +62,7 @@ class CudaKernels:
             num_warps=4,
             num_stages=2,
         )
-        return gated
+        return Gated(gated)
 
 
 def is_plain(linear: Linear) -> TypeGuard[nn.Linear]:
@@ -129,10 +129,19 @@ def _multiply_normed(x: Tensor, norm: Norm, weight: Tensor) -> Tensor:
     return out
 
 
-def _multiply_added(x: Tensor, weight: Tensor, out: Tensor) -> None:
-    rows, width = weight.shape
-    multiply_added[(triton.cdiv(rows, _ROWS_PER_PROGRAM),)](
-        *(x, weight, out), ROWS=rows, WIDTH=width, TILE=_ROWS_PER_PROGRAM, COLUMNS=_columns(width), num_warps=4
+def _multiply_group_normed(gated: Gated, norm: Norm, weight: Tensor, out: Tensor) -> None:
+    (rows, width), squares = weight.shape, gated.squares
+    if squares is None:
+        raise ValueError("the sums of squares are missing")
+    multiply_group_normed[(triton.cdiv(rows, _ROWS_PER_PROGRAM),)](
+        *(gated.values, squares, norm.weight, weight, out, norm.eps),
+        ROWS=rows,
+        WIDTH=width,
+        GROUP=norm.width,
+        PER=squares.shape[1] * norm.width // width,
+        TILE=_ROWS_PER_PROGRAM,
+        COLUMNS=_columns(norm.width),
+        num_warps=4,
     )
 
 
