@@ -102,10 +102,9 @@ class Sequence:
             self.fail(FailureCode.EXPIRED, "the deadline passed before the answer was complete")
 
     def fail(self, code: FailureCode, message: str) -> None:
-        """Finish with a failure that keeps the text generated until now."""
+        """Finish with a failure that keeps the text so far, without half a character or what may begin a stop."""
         if self.is_finished:
             return
-        self._flush()
         text = "".join(self._text)
         self._finish(Failure(model=self.model, code=code, message=message, version=self.version.name, text=text))
 
