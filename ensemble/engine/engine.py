@@ -12,6 +12,7 @@ from typing import Generic
 from core.errors import InvalidRequest, PromptTooLong
 from core.messages import Failure, FailureCode, ModelName
 from core.work import Delta, Work
+from ensemble.engine.logprobs import LogprobRecord
 from ensemble.engine.runner import Runner, State, Vocabulary
 from ensemble.engine.scheduler import Scheduler
 from ensemble.engine.sequence import Event, Sequence
@@ -119,6 +120,7 @@ class ModelEngine(Generic[State]):
             detokenizer=self._vocabulary.detokenizer(),
             model=self.model,
             version=self.version,
+            logprobs=LogprobRecord(self._vocabulary.spell) if work.sampling.logprobs is not None else None,
         )
 
     def _submit(self, sequence: Sequence) -> None:

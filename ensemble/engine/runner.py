@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from core.messages import ChatMessage, Sampling
 from ensemble.engine.detokenizer import Detokenizer
 
 State = TypeVar("State")
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A drawn token with its log-probability and the most probable tokens, best first, with theirs."""
+
+    token: int
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
 
 
 class Vocabulary(Protocol):
@@ -24,6 +34,9 @@ class Vocabulary(Protocol):
     def detokenizer(self) -> Detokenizer:
         """A follower for one answer."""
 
+    def spell(self, token: int) -> tuple[str, bytes]:
+        """What `token` alone adds to a text; a control token gives its name, and no bytes."""
+
 
 class Runner(Protocol, Generic[State]):
     """A model that continues many sequences. Every method is called from the loop's thread only.
@@ -34,10 +47,10 @@ class Runner(Protocol, Generic[State]):
     def admit(self, prompt: Sequence[int], sampling: Sampling, *, max_tokens: int) -> State | None:
         """Take one sequence in, or None while memory for it is lacking; cheap, steps read the prompt."""
 
-    def step(self, batch: Sequence[State]) -> Sequence[int | Exception | None]:
+    def step(self, batch: Sequence[State]) -> Sequence[int | Scored | Exception | None]:
         """The next token of each sequence, None while its prompt is being read, or what prevents it for this one.
 
-        Raising breaks the whole engine.
+        Tokens are `Scored` for exactly the sequences that asked for it. Raising breaks the whole engine.
         """
 
     def release(self, state: State) -> None:

@@ -7,9 +7,11 @@ from collections.abc import Sequence as Tokens
 from queue import SimpleQueue
 from typing import Any
 
-from core.messages import Completion, Failure, FailureCode, FinishReason, ModelName
+from core.messages import Completion, Failure, FailureCode, FinishReason, ModelName, TokenLogprob
 from core.work import Delta, Work
 from ensemble.engine.detokenizer import Detokenizer
+from ensemble.engine.logprobs import LogprobRecord
+from ensemble.engine.runner import Scored
 from ensemble.engine.stops import StopScanner
 
 Event = Delta | Completion | Failure
@@ -30,6 +32,7 @@ class Sequence:
         detokenizer: Detokenizer,
         model: ModelName,
         version: str,
+        logprobs: LogprobRecord | None = None,
     ) -> None:
         self.work = work
         self.prompt = prompt
@@ -44,17 +47,22 @@ class Sequence:
         self._stops = StopScanner(work.sampling.stop)
         self._text: list[str] = []
         self._tokens = 0
+        self._length = 0  # of the text before stop strings cut it
+        self._logprobs = logprobs
         self._submitted = time.monotonic()
         self._first_token_s: float | None = None
 
-    def accept(self, token: int, end_tokens: frozenset[int]) -> None:
+    def accept(self, drawn: int | Scored, end_tokens: frozenset[int]) -> None:
         """Take the next token: deliver its text, or finish."""
+        token = drawn.token if isinstance(drawn, Scored) else drawn
         if self._first_token_s is None:
             self._first_token_s = time.monotonic() - self._submitted
         if token in end_tokens:
             self._complete(FinishReason.STOP)
             return
         self._tokens += 1
+        if isinstance(drawn, Scored) and self._logprobs is not None:
+            self._logprobs.add(drawn, start=self._length)
         if self._deliver(self._detokenizer.push(token)):
             self._complete_stopped()
         elif self._tokens >= self.max_tokens:
@@ -89,6 +97,7 @@ class Sequence:
         return is_stopped
 
     def _deliver(self, text: str) -> bool:
+        self._length += len(text)
         certain, is_stopped = self._stops.push(text)
         self._emit(certain)
         return is_stopped
@@ -102,14 +111,23 @@ class Sequence:
         self.is_finished = True
         self.outbox.put(outcome)
 
+    def _scores(self, text: str) -> tuple[TokenLogprob, ...] | None:
+        """Of the tokens that a stop string, if one ended the text, left a part of."""
+        if self._logprobs is None:
+            return None
+        is_cut = len(text) < self._length
+        return self._logprobs.covering(len(text)) if is_cut else self._logprobs.everything()
+
     def _completion(self, reason: FinishReason) -> Completion:
+        text = "".join(self._text)
         return Completion(
             model=self._model,
             version=self._version,
-            text="".join(self._text),
+            text=text,
             finish_reason=reason,
             prompt_tokens=len(self.prompt),
             completion_tokens=self._tokens,
             first_token_s=self._first_token_s,
             seconds=time.monotonic() - self._submitted,
+            logprobs=self._scores(text),
         )

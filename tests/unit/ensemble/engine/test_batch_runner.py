@@ -17,10 +17,11 @@ from ensemble.engine.batch_runner import BatchRunner, LogitsBroken, Row
 from ensemble.engine.loading import load_network
 from ensemble.engine.mamba2_network import Mamba2Network
 from ensemble.engine.mistral_network import MistralNetwork
+from ensemble.engine.runner import Scored
 
 SLOTS, CONTEXT = 4, 512
 PROMPTS = [[1, 3, 2507, 2880, 4], [1, 5], [1, *range(10, 210)], [1, *range(900, 800, -1)]]
-Result = int | Exception | None
+Result = int | Scored | Exception | None
 MakeRunner = Callable[..., BatchRunner]
 
 
