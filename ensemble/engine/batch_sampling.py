@@ -32,28 +32,24 @@ class Draw:
 
     temperature: float
     seed: int
-    cut: Cut = Cut()
+    cut: Cut | None = None
     penalties: Penalties | None = None
     logprobs: int | None = None
 
     @classmethod
     def of(cls, sampling: Sampling) -> Draw:
-        return cls(
-            sampling.temperature if sampling.top_k != 1 else 0.0,
-            sampling.seed if sampling.seed is not None else secrets.randbits(63),
-            Cut(sampling.top_k, sampling.top_p, sampling.min_p),
-            Penalties.of(sampling),
-            sampling.logprobs,
-        )
+        seed = sampling.seed if sampling.seed is not None else secrets.randbits(63)
+        temperature = sampling.temperature if sampling.top_k != 1 else 0.0
+        return cls(temperature, seed, Cut.of(sampling), Penalties.of(sampling), sampling.logprobs)
 
 
 class BatchSampler:
     """The parameters of a fixed set of rows as tensors; build a new one when rows join or leave."""
 
     def __init__(self, draws: Sequence[Draw], device: torch.device) -> None:
-        cuts = [draw.cut if draw.temperature > 0.0 else Cut() for draw in draws]
+        cuts = [draw.cut if draw.temperature > 0.0 else None for draw in draws]
         self._is_greedy = all(draw.temperature == 0.0 for draw in draws)
-        self._cut = BatchCut(cuts, device) if any(cut.is_effective for cut in cuts) else None
+        self._cut = BatchCut(cuts, device) if any(cuts) else None
         if not self._is_greedy:
             self._temperature = _column([draw.temperature for draw in draws], torch.float32, device)
             self._seed = _column([draw.seed for draw in draws], torch.int64, device)

@@ -1,7 +1,7 @@
 """Ruling out improbable tokens before the draw: top-k, then top-p of what is left, then min-p.
 
-The order is that of transformers. Rows that cut nothing are not touched at all, so their bits do not depend on rows
-that do.
+The order is that of transformers. Rows that cut nothing are not touched at all, so that their bits do not depend on
+rows that do.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from core.messages import Sampling
 from ensemble.engine.ranking import rank
 
 
@@ -24,21 +25,23 @@ class Cut:
     top_p: float = 1.0
     min_p: float = 0.0
 
+    @classmethod
+    def of(cls, sampling: Sampling) -> Cut | None:
+        """None where everything is kept."""
+        asked = cls(sampling.top_k, sampling.top_p, sampling.min_p)
+        return asked if asked != cls() else None
+
     @property
     def is_ranked(self) -> bool:
         return self.top_k is not None or self.top_p < 1.0
 
-    @property
-    def is_effective(self) -> bool:
-        return self.is_ranked or self.min_p > 0.0
-
 
 class BatchCut:
-    """The cuts of a fixed set of rows as tensors."""
+    """The cuts of a fixed set of rows as tensors; at least one row has any."""
 
-    def __init__(self, cuts: Sequence[Cut], device: torch.device) -> None:
-        rows = [row for row, cut in enumerate(cuts) if cut.is_effective]
-        chosen = [cuts[row] for row in rows]
+    def __init__(self, cuts: Sequence[Cut | None], device: torch.device) -> None:
+        chosen = [cut for cut in cuts if cut is not None]
+        rows = [row for row, cut in enumerate(cuts) if cut is not None]
         self._rows = torch.tensor(rows, dtype=torch.int64, device=device)
         self._is_ranked = any(cut.is_ranked for cut in chosen)
         self._has_floor = any(cut.min_p > 0.0 for cut in chosen)

@@ -51,7 +51,7 @@ class PenaltyMemory:
         if not self.generated.numel():
             self.generated = torch.zeros(self._slots, vocabulary, device=self._device)
             self.prompted = torch.zeros(self._slots, vocabulary, dtype=torch.bool, device=self._device)
-        self.prompted[slot].zero_().index_fill_(0, self._ids(prompt), True)  # noqa: FBT003 - the filling
+        self.prompted[slot].zero_().index_fill_(0, self._ids(prompt), True)
         self.generated[slot].zero_()
         if written:
             ids = self._ids(written)

@@ -1,8 +1,8 @@
 """A model without a network: the real loop over words drawn from the prompt's digest, for benchmarks and tests.
 
 Everything above the runner is the engine that serves the real models, so limits, stop strings, deadlines and
-cancellation are theirs and not an imitation. At every step the model has a favourite, which the prompt decides, and
-likes all other words alike; tokens are drawn and scored by this distribution. Knows no torch.
+cancellation are theirs and not an imitation. At every step the model has a favourite, which the prompt decides,
+and likes all other words alike; tokens are drawn and scored by this distribution. Knows no torch.
 """
 
 from __future__ import annotations
