@@ -1,6 +1,6 @@
 """Ruling out improbable tokens before the draw: top-k, then top-p of what is left, then min-p.
 
-The order is that of transformers. Rows that cut nothing are not touched at all, so that their bits do not depend on
+The order is that of transformers. Rows that cut nothing are not touched at all, so their bits do not depend on
 rows that do.
 """
 
