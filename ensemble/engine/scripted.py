@@ -1,8 +1,8 @@
 """A model without a network: the real loop over words drawn from the prompt's digest, for benchmarks and tests.
 
 Everything above the runner is the engine that serves the real models, so limits, stop strings, deadlines and
-cancellation are theirs and not an imitation. At every step the model has a favourite, which the prompt decides,
-and likes all other words alike; tokens are drawn and scored by this distribution. Knows no torch.
+cancellation are theirs and not an imitation. At every step the prompt decides what the model likes best and what
+second best, all other words are alike; tokens are drawn and scored by this distribution. Knows no torch.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ node edge hash sort search scan merge split parse render fetch store naïve 数�
 # "é" comes as two tokens of one raw byte each, as in a real vocabulary.
 _PIECES: tuple[Piece, ...] = ("", b"\xc3", b"\xa9", *(f" {word}" for word in _WORDS.split()))
 _FIRST_BYTE, _SECOND_BYTE, _FIRST_WORD = 1, 2, 3
-_FAVOUR = 3.0  # the logit of the favourite, all others have 0
+_FAVOUR, _SECOND_FAVOUR = 1.5, 1.0  # logits, all others have 0
 
 
 class ScriptedVocabulary:
@@ -144,7 +144,9 @@ def _logits(favourite: int) -> Mapping[int, float]:
     """Half a character must be completed, and at the end nothing else can follow."""
     if favourite in (END, _SECOND_BYTE):
         return {favourite: 0.0}
-    return {token: _FAVOUR * (token == favourite) for token in (_FIRST_BYTE, *range(_FIRST_WORD, len(_PIECES)))}
+    logits = dict.fromkeys((_FIRST_BYTE, *range(_FIRST_WORD, len(_PIECES))), 0.0)
+    second = favourite + 1 if favourite + 1 in logits else _FIRST_WORD
+    return {**logits, favourite: _FAVOUR, second: _SECOND_FAVOUR}
 
 
 def _random(origin: object) -> Random:

@@ -3,96 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from threading import Event
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
-from core.messages import ChatMessage, Completion, Failure, FailureCode, FinishReason, ModelName, Sampling
+from core.messages import Completion, Failure, FailureCode, FinishReason
 from core.settings import Settings
-from core.work import Delta, Work
-from ensemble.engine.build import build_engine
+from core.work import Delta
 from ensemble.engine.engine import ModelEngine
-from ensemble.engine.scripted import ScriptedEngine
-from tasks.ports import Engine
+from tests.contract.asking import complete, failure, run, work
+from tests.contract.conftest import CONTEXT_TOKENS, Build
 
 PATIENCE_S = 30.0
-CONTEXT_TOKENS = 1024
 LONG = 900
-KINDS = ["mathstral", "codestral", "scripted"]
-
-
-class Build(Protocol):
-    def __call__(self, *, slots: int = 4) -> ModelEngine[Any]: ...
-
-
-@pytest.fixture(scope="session")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return Settings(
-        MATHCODE_DATA_DIR=tmp_path_factory.mktemp("engines"),
-        MATHCODE_CONTEXT_TOKENS=CONTEXT_TOKENS,
-        MATHCODE_MAX_TOKENS=24,
-    )
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def build(request: pytest.FixtureRequest, settings: Settings) -> Build:
-    def scripted(*, slots: int = 4) -> ModelEngine[Any]:
-        return ScriptedEngine(
-            answer_tokens=10_000,
-            seconds_per_step=0.001,
-            slots=slots,
-            context_tokens=CONTEXT_TOKENS,
-            default_max_tokens=settings.default_max_tokens,
-        )
-
-    def tiny(*, slots: int = 4) -> ModelEngine[Any]:
-        return build_engine(ModelName(request.param), settings.model_copy(update={"slots": slots}))
-
-    return scripted if request.param == "scripted" else tiny
-
-
-@pytest.fixture(scope="module")
-def engine(build: Build) -> Iterator[ModelEngine[Any]]:
-    engine = build()
-    yield engine
-    engine.close()
-
-
-@pytest.fixture
-def single_slot(build: Build) -> Iterator[ModelEngine[Any]]:
-    engine = build(slots=1)
-    yield engine
-    engine.close()
-
-
-def work(prompt: str = "Solve 2x^2 + 5x - 3 = 0", deadline: float | None = None, **sampling: Any) -> Work:
-    message = ChatMessage(role="user", content=prompt)
-    return Work(messages=(message,), sampling=Sampling(**sampling), deadline=deadline)
-
-
-def run(engine: Engine, asked: Work) -> tuple[list[str], Completion | Failure]:
-    *deltas, outcome = engine.generate(asked)
-    assert not isinstance(outcome, Delta)
-    assert all(isinstance(delta, Delta) for delta in deltas)
-    return [delta.text for delta in deltas if isinstance(delta, Delta)], outcome
-
-
-def complete(engine: Engine, asked: Work) -> Completion:
-    pieces, outcome = run(engine, asked)
-    assert isinstance(outcome, Completion)
-    assert "".join(pieces) == outcome.text
-    return outcome
-
-
-def failure(engine: Engine, asked: Work) -> Failure:
-    pieces, outcome = run(engine, asked)
-    assert isinstance(outcome, Failure)
-    assert "".join(pieces) == outcome.text
-    return outcome
 
 
 def eventually(claim: Callable[[], bool]) -> None:

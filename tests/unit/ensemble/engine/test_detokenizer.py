@@ -76,9 +76,9 @@ def test_what_was_encoded_is_decoded_again(tokenizer: Tokenizer, text: str) -> N
     assert decoded == text
 
 
-@given(st.lists(st.integers(0, 32_767), max_size=12))
+@given(st.lists(st.integers(771, 32_767), max_size=12))
 def test_the_bytes_of_the_tokens_are_those_of_the_text(tokenizer: Tokenizer, tokens: list[int]) -> None:
-    """But for the space that opens the text, and for NUL."""
+    """But for the space that opens the text."""
     raw = b"".join(tokenizer.spell(token)[1] for token in tokens)
     readable = "".join(pushed(list(raw)))
     assert tokenizer.decode(tokens) in (readable, readable.removeprefix(" "))
