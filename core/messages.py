@@ -101,7 +101,7 @@ class _Message(BaseModel):
 
 
 class Sampling(_Message):
-    """How tokens are drawn, in this order; every default means "off".
+    """How tokens are drawn, in this order; by default greedily and with nothing else.
 
     1. `repetition_penalty` divides the positive logits of tokens in the prompt or the text so far by itself and
        multiplies the negative ones (CTRL; Keskar et al., 2019). Then `frequency_penalty` times how often a token
