@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 MAX_DEADLINE_S = 7 * 24 * 3600.0
+MAX_LOGPROBS = 20
 
 
 class TaskType(StrEnum):
@@ -91,18 +92,45 @@ Prompt = Annotated[Text, AfterValidator(_not_blank)]
 StopString = Annotated[Text, Field(min_length=1, max_length=256)]
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Sampling(_Message):
-    """How tokens are drawn. `temperature` 0 is greedy; `max_tokens` None means the installation's default."""
+    """How tokens are drawn, in this order; by default greedily and with nothing else.
+
+    1. `repetition_penalty` divides the positive logits of tokens in the prompt or the text so far by itself and
+       multiplies the negative ones (CTRL; Keskar et al., 2019). Then `frequency_penalty` times how often a token
+       was generated, and `presence_penalty` if it was at all, are subtracted. Greedy text is penalised too.
+    2. `temperature` divides; 0 takes the most probable token and ignores what follows.
+    3. `top_k` keeps as many of the most probable tokens (exactly as many; the lower id wins a tie), `top_p` the
+       fewest of those that reach this share of their probability, `min_p` those at least that many times as
+       probable as the most probable one. All three judge the probabilities at the given temperature.
+    4. `seed` draws from what is left.
+
+    `logprobs` asks for the log-probability of each token and of as many of the most probable ones, all by the
+    model's own distribution: before step 1. `max_tokens` None means the installation's default.
+    """
 
     max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
+    top_k: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    min_p: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    repetition_penalty: Annotated[float, Field(gt=0.0, le=2.0)] = 1.0
+    frequency_penalty: Annotated[float, Field(ge=-2.0, le=2.0)] = 0.0
+    presence_penalty: Annotated[float, Field(ge=-2.0, le=2.0)] = 0.0
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     stop: Annotated[tuple[StopString, ...], Field(max_length=16)] = ()
+    logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
+
+    @property
+    def has_penalties(self) -> bool:
+        return (self.repetition_penalty, self.frequency_penalty, self.presence_penalty) != (1.0, 0.0, 0.0)
 
 
 class GenerationRequest(_Message):
@@ -130,8 +158,31 @@ class Route(_Message):
     reasons: tuple[str, ...]
 
 
+class TokenChance(_Message):
+    """A token and its log-probability.
+
+    `bytes` are what it adds to a text: one byte where it is part of a character. A control token adds none and
+    shows its name (`</s>`) as `token`. Bytes that are no whole character, and NUL, show as U+FFFD there.
+    """
+
+    token: str
+    bytes: tuple[int, ...]
+    logprob: float
+
+
+class TokenLogprob(TokenChance):
+    """A generated token, with as many of the most probable ones as were asked for, itself perhaps among them."""
+
+    top: tuple[TokenChance, ...] = ()
+
+
 class Completion(_Message):
-    """One model's finished text. `version` names the exact weights, so a tiny random model says what it is."""
+    """One model's finished text. `version` names the exact weights, so a tiny random model says what it is.
+
+    `logprobs`, there only if asked for, covers the tokens of `text`: neither the token that ended it, nor tokens
+    all of whose text a stop string cut away. The first token keeps the space of a word's start, which the text
+    drops.
+    """
 
     model: ModelName
     version: str
@@ -141,6 +192,7 @@ class Completion(_Message):
     completion_tokens: int
     first_token_s: float | None = None
     seconds: float = 0.0
+    logprobs: Annotated[tuple[TokenLogprob, ...] | None, Field(exclude_if=_is_none)] = None
 
 
 class Failure(_Message):

@@ -109,7 +109,7 @@ class HybridMathCodeEnsemble:
     def generate(self, prompt: str, force_task_type: TaskType | None = None, **options: Any) -> HybridResult:
         """Answer `prompt`, wrapped in `[INST] ... [/INST]` or not.
 
-        `options` are the fields of `Sampling` (max_tokens, temperature, top_p, seed, stop), and of
+        `options` are the fields of `Sampling` (max_tokens, temperature, seed, stop, logprobs and so on), and of
         `GenerationRequest` `strategy` and `deadline_s`.
 
         Raises:

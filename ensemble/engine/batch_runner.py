@@ -17,9 +17,12 @@ import torch
 from torch import Tensor
 
 from core.messages import Sampling
-from ensemble.engine.batch_sampling import BROKEN, BatchSampler, Draw
+from ensemble.engine.batch_sampling import BROKEN, Draw
+from ensemble.engine.drawing import Drawer, Drawn
+from ensemble.engine.launched import Launched
 from ensemble.engine.network import Chunk, SlotNetwork
-from ensemble.engine.runner import OutOfMemory, Result
+from ensemble.engine.penalties import PenaltyMemory
+from ensemble.engine.runner import OutOfMemory, Result, Scored
 
 PREFILL_TOKENS = 4096
 _WARM_UP_TOKENS = 40
@@ -58,7 +61,8 @@ class BatchRunner:
         self._prefill_tokens = max(prefill_tokens, network.chunk_multiple)
         self._free = list(reversed(range(network.slots)))
         self._last = torch.zeros(network.slots, dtype=torch.int64, device=network.device)  # by slot
-        self._writers = Writers([], network.device)
+        self._penalties = PenaltyMemory(network.slots, network.device)
+        self._writers = Writers([], self._penalties, network.device)
         self._launched: Launched | None = None
 
     def admit(
@@ -122,7 +126,7 @@ class BatchRunner:
             self._launched = self._launch_both(writers, readers)
         except torch.OutOfMemoryError:
             self._launched = None
-            self._writers = Writers([], self._device)
+            self._writers = Writers([], self._penalties, self._device)
             return False
         return True
 
@@ -133,33 +137,40 @@ class BatchRunner:
         rows = writers + begun
         for row in rows:
             row.drawn += 1
-        return Launched.of(rows, torch.cat(parts)) if rows else None
+        return Launched.of(rows, parts) if rows else None
 
-    def _write(self, rows: list[Row]) -> Tensor:
+    def _write(self, rows: list[Row]) -> Drawn:
         """One token further for rows whose prompt is read."""
         if self._writers.rows != rows:
-            self._writers = Writers(rows, self._device)
+            self._writers = Writers(rows, self._penalties, self._device)
         writers = self._writers
         logits = self.network.decode(writers.slots, self._last[writers.slots], writers.positions)
-        tokens = writers.sampler.draw(logits, writers.steps)
+        drawn = writers.drawer.draw(logits, writers.steps)
         writers.advance()
-        return self._keep(writers.slots, tokens)
+        return self._keep(writers.slots, drawn)
 
-    def _read(self, rows: list[Row], drawn: list[Tensor]) -> list[Row]:
+    def _read(self, rows: list[Row], drawn: list[Drawn]) -> list[Row]:
         """A chunk of the oldest unread prompts; the rows whose prompt is complete, their tokens into `drawn`."""
         chunks = self._plan(rows)
         logits = self.network.prefill(chunks) if chunks else torch.empty(0)
         complete = [index for index, row in enumerate(rows[: len(chunks)]) if not row.is_reading]
         begun = [rows[index] for index in complete]
         if begun:
-            first = Writers(begun, self._device)
-            drawn.append(self._keep(first.slots, first.sampler.draw(logits[complete], first.steps)))
+            self._begin_penalties(begun, vocabulary=logits.shape[-1])
+            first = Writers(begun, self._penalties, self._device)
+            drawn.append(self._keep(first.slots, first.drawer.draw(logits[complete], first.steps)))
         return begun
 
-    def _keep(self, slots: Tensor, tokens: Tensor) -> Tensor:
-        """Remember `tokens` for the next step; BROKEN ones become harmless, their rows will leave."""
-        self._last[slots] = tokens.clamp_min(0)
-        return tokens
+    def _begin_penalties(self, rows: list[Row], *, vocabulary: int) -> None:
+        for row in rows:
+            if row.draw.penalties is not None:
+                own, written = row.prompt[: row.begins], row.prompt[row.begins :]
+                self._penalties.begin(row.slot, own, written, vocabulary=vocabulary)
+
+    def _keep(self, slots: Tensor, drawn: Drawn) -> Drawn:
+        """Remember the tokens for the next step; BROKEN ones become harmless, their rows will leave."""
+        self._last[slots] = drawn.tokens.clamp_min(0)
+        return drawn
 
     def _plan(self, rows: list[Row]) -> list[Chunk]:
         """Chunks for the first of `rows`, within the budget; marks their tokens as read."""
@@ -180,42 +191,17 @@ class BatchRunner:
 class Writers:
     """A fixed set of rows as tensors (n,) on the device; `advance` moves all of them one token on."""
 
-    def __init__(self, rows: list[Row], device: torch.device) -> None:
+    def __init__(self, rows: list[Row], memory: PenaltyMemory, device: torch.device) -> None:
         self.rows = rows
-        self.sampler = BatchSampler([row.draw for row in rows], device)
         columns = [(row.slot, row.begins + row.drawn - 1, row.drawn) for row in rows]
         table = torch.tensor(columns, dtype=torch.int64).reshape(-1, 3).T.contiguous().to(device)
         self.slots, self.positions, self.steps = table.unbind()
+        self.drawer = Drawer([row.draw for row in rows], self.slots, memory)
 
     def advance(self) -> None:
         self.positions += 1
         self.steps += 1
 
 
-@dataclass(frozen=True, slots=True)
-class Launched:
-    """Tokens on their way to the host, one for each of `rows`."""
-
-    rows: list[Row]
-    host: Tensor
-    arrival: torch.cuda.Event | None
-
-    @classmethod
-    def of(cls, rows: list[Row], tokens: Tensor) -> Launched:
-        if tokens.device.type != "cuda":
-            return cls(rows, tokens, None)
-        host = torch.empty(len(rows), dtype=torch.int64, pin_memory=True)
-        host.copy_(tokens, non_blocking=True)
-        arrival = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        arrival.record()
-        return cls(rows, host, arrival)
-
-    def by_row(self) -> dict[int, int]:
-        """Wait for the tokens; by the identity of their rows."""
-        if self.arrival is not None:
-            self.arrival.synchronize()
-        return dict(zip(map(id, self.rows), self.host.tolist(), strict=True))
-
-
-def _result(token: int | None) -> Result:
+def _result(token: int | Scored | None) -> Result:
     return LogitsBroken("its logits are not finite numbers") if token == BROKEN else token

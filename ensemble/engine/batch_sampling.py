@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from core.messages import Sampling
+from ensemble.engine.cuts import BatchCut, Cut
+from ensemble.engine.penalties import Penalties
 
 BROKEN = -1
 """Stands for a token where a row's logits are not finite numbers."""
@@ -26,27 +28,30 @@ _MIX_2 = 0x94D049BB133111EB - 2**64
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What one request wants: its sampling with the seed settled."""
+    """What one request wants: its sampling with the seed settled. A single candidate is a greedy draw."""
 
     temperature: float
-    top_p: float
     seed: int
+    cut: Cut | None = None
+    penalties: Penalties | None = None
+    logprobs: int | None = None
 
     @classmethod
     def of(cls, sampling: Sampling) -> Draw:
         seed = sampling.seed if sampling.seed is not None else secrets.randbits(63)
-        return cls(sampling.temperature, sampling.top_p, seed)
+        temperature = sampling.temperature if sampling.top_k != 1 else 0.0
+        return cls(temperature, seed, Cut.of(sampling), Penalties.of(sampling), sampling.logprobs)
 
 
 class BatchSampler:
     """The parameters of a fixed set of rows as tensors; build a new one when rows join or leave."""
 
     def __init__(self, draws: Sequence[Draw], device: torch.device) -> None:
+        cuts = [draw.cut if draw.temperature > 0.0 else None for draw in draws]
         self._is_greedy = all(draw.temperature == 0.0 for draw in draws)
-        self._has_nucleus = any(draw.top_p < 1.0 for draw in draws)
+        self._cut = BatchCut(cuts, device) if any(cuts) else None
         if not self._is_greedy:
             self._temperature = _column([draw.temperature for draw in draws], torch.float32, device)
-            self._top_p = _column([draw.top_p for draw in draws], torch.float32, device)
             self._seed = _column([draw.seed for draw in draws], torch.int64, device)
 
     def draw(self, logits: Tensor, steps: Tensor) -> Tensor:
@@ -63,19 +68,9 @@ class BatchSampler:
 
     def _draw_random(self, logits: Tensor, steps: Tensor) -> Tensor:
         scaled = logits / self._temperature.clamp_min(1e-6)
-        if self._has_nucleus:
-            scaled = _keep_nucleus(scaled, self._top_p)
+        if self._cut is not None:
+            scaled = self._cut.apply(scaled)
         return (scaled + _gumbel(self._seed, steps[:, None], scaled.shape[-1])).argmax(dim=-1)
-
-
-def _keep_nucleus(logits: Tensor, top_p: Tensor) -> Tensor:
-    """Rule out all but the most probable tokens that together reach `top_p` (n, 1); always keeps one."""
-    ordered, order = logits.sort(dim=-1, descending=True, stable=True)
-    probabilities = ordered.softmax(dim=-1)
-    before = probabilities.cumsum(dim=-1) - probabilities
-    is_out = before >= top_p
-    is_out[:, 0] = False
-    return logits.masked_fill(torch.zeros_like(is_out).scatter(-1, order, is_out), float("-inf"))
 
 
 def _gumbel(seed: Tensor, step: Tensor, vocabulary: int) -> Tensor:

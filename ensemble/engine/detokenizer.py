@@ -50,6 +50,13 @@ class Detokenizer:
         return text.replace("\0", REPLACEMENT)
 
 
+def spell(piece: Piece, *, name: str) -> tuple[str, bytes]:
+    """The text and the bytes of one token alone; `name` is shown for one without."""
+    if isinstance(piece, bytes):
+        return piece.decode(errors="replace").replace("\0", REPLACEMENT), piece
+    return (piece, piece.encode()) if piece else (name, b"")
+
+
 def _decode(raw: bytes, *, is_final: bool) -> tuple[str, bytes]:
     """Decode as far as possible: the text, and the bytes that may still become a character."""
     text: list[str] = []

@@ -14,6 +14,7 @@ from core.messages import Failure, FailureCode, ModelName
 from core.metrics import EngineMetrics
 from core.work import Delta, Work
 from ensemble.engine.commands import Commands
+from ensemble.engine.logprobs import LogprobRecord
 from ensemble.engine.loop import Loop
 from ensemble.engine.runner import Runner, State, Vocabulary
 from ensemble.engine.sequence import PIECE_INTERVAL_S, Event, Sequence
@@ -156,6 +157,7 @@ class ModelEngine(Generic[State]):
             model=self.model,
             version=self._loop.current,
             piece_interval_s=self._piece_interval_s,
+            logprobs=LogprobRecord(self._vocabulary.spell) if work.sampling.logprobs is not None else None,
         )
 
     def _submit(self, sequence: Sequence) -> None:

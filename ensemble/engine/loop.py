@@ -11,7 +11,7 @@ from core.errors import EngineUnavailable
 from core.messages import FailureCode
 from core.metrics import EngineMetrics
 from ensemble.engine.meter import Meter
-from ensemble.engine.runner import OutOfMemory, Result, Runner, State
+from ensemble.engine.runner import OutOfMemory, Result, Runner, Scored, State
 from ensemble.engine.scheduler import Scheduler
 from ensemble.engine.sequence import Sequence
 from ensemble.engine.versions import Version, Versions
@@ -145,7 +145,7 @@ class Loop(Generic[State]):
     def _take(self, batch: Several[Sequence], results: Several[Result]) -> None:
         count = 0
         for sequence, result in zip(batch, results, strict=True):
-            if isinstance(result, int):
+            if isinstance(result, int | Scored):
                 sequence.accept(result, self._end_tokens)
                 count += 1
             elif result is not None:

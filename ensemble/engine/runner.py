@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -10,8 +11,19 @@ from core.messages import ChatMessage, Sampling
 from ensemble.engine.detokenizer import Detokenizer
 
 State = TypeVar("State")
-Result = int | Exception | None
-"""One sequence's next token, what prevents it, or None while its prompt is being read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A drawn token with its log-probability and the most probable tokens, best first, with theirs."""
+
+    token: int
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+Result = int | Scored | Exception | None
+"""One sequence's next token (scored if it asked for that), what prevents it, or None while its prompt is read."""
 
 
 class OutOfMemory(RuntimeError):
@@ -38,6 +50,9 @@ class Vocabulary(Protocol):
 
     def detokenizer(self) -> Detokenizer:
         """A follower for one answer."""
+
+    def spell(self, token: int) -> tuple[str, bytes]:
+        """What `token` alone adds to a text; a control token gives its name, and no bytes."""
 
 
 class Runner(Protocol, Generic[State]):

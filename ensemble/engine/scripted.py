@@ -1,15 +1,18 @@
 """A model without a network: the real loop over words drawn from the prompt's digest, for benchmarks and tests.
 
 Everything above the runner is the engine that serves the real models, so limits, stop strings, deadlines and
-cancellation are theirs and not an imitation. Knows no torch.
+cancellation are theirs and not an imitation. At every step the prompt decides what the model likes best and what
+second best, all other words are alike; tokens are drawn and scored by this distribution. Knows no torch.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
@@ -17,9 +20,10 @@ from zlib import crc32
 
 from core.errors import AdapterError
 from core.messages import ChatMessage, ModelName, Sampling
-from ensemble.engine.detokenizer import Detokenizer, Piece
+from ensemble.engine.detokenizer import Detokenizer, Piece, spell
 from ensemble.engine.engine import ModelEngine
-from ensemble.engine.runner import Result
+from ensemble.engine.plain_sampling import draw, score
+from ensemble.engine.runner import Result, Scored
 from ensemble.engine.sequence import PIECE_INTERVAL_S
 from ensemble.models import ModelSpec
 
@@ -31,6 +35,7 @@ node edge hash sort search scan merge split parse render fetch store naïve 数�
 # "é" comes as two tokens of one raw byte each, as in a real vocabulary.
 _PIECES: tuple[Piece, ...] = ("", b"\xc3", b"\xa9", *(f" {word}" for word in _WORDS.split()))
 _FIRST_BYTE, _SECOND_BYTE, _FIRST_WORD = 1, 2, 3
+_FAVOUR, _SECOND_FAVOUR = 1.5, 1.0  # logits, all others have 0
 
 
 class ScriptedVocabulary:
@@ -44,14 +49,22 @@ class ScriptedVocabulary:
     def detokenizer(self) -> Detokenizer:
         return Detokenizer(_PIECES)
 
+    def spell(self, token: int) -> tuple[str, bytes]:
+        return spell(_PIECES[token], name="</s>")
+
 
 @dataclass(slots=True)
 class Script:
-    """What one sequence will say: `left` more tokens, drawn from `words`."""
+    """What one sequence will say: `left` more tokens; `words` gives the favourites, `chance` draws."""
 
     words: Random
     left: int
+    sampling: Sampling
+    prompt: frozenset[int]
+    chance: Random
+    is_plain: bool  # always says the favourite
     last: int = END
+    written: Counter[int] = field(default_factory=Counter)
 
 
 class ScriptedRunner:
@@ -78,10 +91,15 @@ class ScriptedRunner:
     ) -> Script:
         """Begin a script: prompt and adapter alone decide it when greedy, the seed too otherwise."""
         seed = sampling.seed if sampling.seed is not None else secrets.randbits(63)
-        chance = seed if sampling.temperature > 0 else None
         adapter = self._adapters[place] if place is not None else None
-        digest = blake2b(repr((list(prompt), chance, adapter)).encode()).digest()
-        script = Script(Random(digest), self._answer_tokens)  # noqa: S311 - text, not secrets
+        script = Script(
+            words=_random((list(prompt), adapter)),
+            left=self._answer_tokens,
+            sampling=sampling,
+            prompt=frozenset(prompt),
+            chance=_random((list(prompt), adapter, seed)),
+            is_plain=not sampling.has_penalties and (sampling.temperature == 0.0 or sampling.top_k == 1),
+        )
         for _ in written:
             _next_token(script)
         return script
@@ -135,13 +153,39 @@ class ScriptedEngine(ModelEngine[Script]):
         )
 
 
-def _next_token(script: Script) -> int:
+def _next_token(script: Script) -> int | Scored:
+    favourite = _favourite(script)
+    logits = _logits(favourite)
+    token = favourite if script.is_plain else _draw(script, logits)
+    script.left = max(script.left - 1, 0)
+    script.last = token
+    script.written[token] += 1
+    alternatives = script.sampling.logprobs
+    return token if alternatives is None else score(logits, token, alternatives)
+
+
+def _draw(script: Script, logits: Mapping[int, float]) -> int:
+    return draw(logits, script.sampling, prompt=script.prompt, written=script.written, chance=script.chance)
+
+
+def _favourite(script: Script) -> int:
     if script.left == 0:
         return END
-    script.left -= 1
     if script.last == _FIRST_BYTE:
-        script.last = _SECOND_BYTE
-    else:
-        is_byte = script.words.random() < 0.1
-        script.last = _FIRST_BYTE if is_byte else script.words.randrange(_FIRST_WORD, len(_PIECES))
-    return script.last
+        return _SECOND_BYTE
+    is_byte = script.words.random() < 0.1
+    return _FIRST_BYTE if is_byte else script.words.randrange(_FIRST_WORD, len(_PIECES))
+
+
+@cache
+def _logits(favourite: int) -> Mapping[int, float]:
+    """Half a character must be completed, and at the end nothing else can follow."""
+    if favourite in (END, _SECOND_BYTE):
+        return {favourite: 0.0}
+    logits = dict.fromkeys((_FIRST_BYTE, *range(_FIRST_WORD, len(_PIECES))), 0.0)
+    second = favourite + 1 if favourite + 1 in logits else _FIRST_WORD
+    return {**logits, favourite: _FAVOUR, second: _SECOND_FAVOUR}
+
+
+def _random(origin: object) -> Random:
+    return Random(blake2b(repr(origin).encode()).digest())  # noqa: S311 - text, not secrets

@@ -7,9 +7,11 @@ from collections.abc import Sequence as Tokens
 from queue import SimpleQueue
 from typing import Any
 
-from core.messages import Completion, Failure, FailureCode, FinishReason, ModelName
+from core.messages import Completion, Failure, FailureCode, FinishReason, ModelName, TokenLogprob
 from core.work import Delta, Work
 from ensemble.engine.detokenizer import Detokenizer
+from ensemble.engine.logprobs import LogprobRecord
+from ensemble.engine.runner import Scored
 from ensemble.engine.stops import StopScanner
 from ensemble.engine.versions import Version
 
@@ -37,6 +39,7 @@ class Sequence:
         model: ModelName,
         version: Version,
         piece_interval_s: float = PIECE_INTERVAL_S,
+        logprobs: LogprobRecord | None = None,
     ) -> None:
         self.work = work
         self.prompt = prompt
@@ -54,6 +57,8 @@ class Sequence:
         self._stops = StopScanner(work.sampling.stop)
         self._text: list[str] = []
         self._pending: list[str] = []
+        self._length = 0  # of the text before stop strings cut it
+        self._logprobs = logprobs
         self._piece_interval_s = piece_interval_s
         self._delivered = 0.0
         self._submitted = self._last_token = time.monotonic()
@@ -78,15 +83,18 @@ class Sequence:
         if self.has_begun:
             self.version.users -= 1
 
-    def accept(self, token: int, end_tokens: frozenset[int]) -> None:
+    def accept(self, drawn: int | Scored, end_tokens: frozenset[int]) -> None:
         """Take the next token: deliver its text, or finish."""
         self._last_token = now = time.monotonic()
         if self.first_token_s is None:
             self.first_token_s = now - self._submitted
+        token = drawn.token if isinstance(drawn, Scored) else drawn
         if token in end_tokens:
             self._complete(FinishReason.STOP)
             return
         self.written.append(token)
+        if isinstance(drawn, Scored) and self._logprobs is not None:
+            self._logprobs.add(drawn, start=self._length)
         if self._take(self._detokenizer.push(token)):
             self._finish(self._completion(FinishReason.STOP))
         elif len(self.written) >= self.max_tokens:
@@ -120,6 +128,7 @@ class Sequence:
 
     def _take(self, text: str) -> bool:
         """Keep what is certain of `text`; whether a stop string ended it."""
+        self._length += len(text)
         certain, is_stopped = self._stops.push(text)
         self._keep(certain)
         return is_stopped
@@ -140,14 +149,23 @@ class Sequence:
             self._deliver(0.0)
         self.outbox.put(outcome)
 
+    def _scores(self, text: str) -> tuple[TokenLogprob, ...] | None:
+        """Of the tokens that a stop string, if one ended the text, left a part of."""
+        if self._logprobs is None:
+            return None
+        is_cut = len(text) < self._length
+        return self._logprobs.covering(len(text)) if is_cut else self._logprobs.everything()
+
     def _completion(self, reason: FinishReason) -> Completion:
+        text = "".join(self._text)
         return Completion(
             model=self.model,
             version=self.version.name,
-            text="".join(self._text),
+            text=text,
             finish_reason=reason,
             prompt_tokens=len(self.prompt),
             completion_tokens=len(self.written),
             first_token_s=self.first_token_s,
             seconds=time.monotonic() - self._submitted,
+            logprobs=self._scores(text),
         )

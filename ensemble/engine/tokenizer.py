@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import CheckpointError, InvalidRequest
 from core.messages import ChatMessage
-from ensemble.engine.detokenizer import Detokenizer, Piece
+from ensemble.engine.detokenizer import Detokenizer, Piece, spell
 
 if TYPE_CHECKING:
     from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
@@ -67,6 +67,10 @@ class Tokenizer:
     def detokenizer(self) -> Detokenizer:
         """A follower for one answer."""
         return Detokenizer(self._pieces)
+
+    def spell(self, token: int) -> tuple[str, bytes]:
+        """What `token` alone adds to a text; a control token gives its name, and no bytes."""
+        return spell(self._pieces[token], name=str(self._text.id_to_piece(token)))
 
     @cached_property
     def _pieces(self) -> tuple[Piece, ...]:

@@ -1,4 +1,4 @@
-"""The engines that every law of the contract is tried on."""
+"""Every engine the suites here run over."""
 
 from __future__ import annotations
 
@@ -53,5 +53,12 @@ def build(request: pytest.FixtureRequest, settings: Settings) -> Build:
 @pytest.fixture(scope="module")
 def engine(build: Build) -> Iterator[ModelEngine[Any]]:
     engine = build()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def single_slot(build: Build) -> Iterator[ModelEngine[Any]]:
+    engine = build(slots=1)
     yield engine
     engine.close()

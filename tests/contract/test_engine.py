@@ -3,103 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from pathlib import Path
 from threading import Event
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
-from core.errors import AdapterError, EngineUnavailable
-from core.messages import ChatMessage, Completion, Failure, FailureCode, FinishReason, ModelName, Sampling
+from core.messages import Completion, Failure, FailureCode, FinishReason
 from core.settings import Settings
-from core.work import Delta, Work
-from ensemble.engine.build import build_engine
+from core.work import Delta
 from ensemble.engine.engine import ModelEngine
-from ensemble.engine.scripted import ScriptedEngine
-from tasks.ports import Engine
-from tests.adapters import write_adapter
+from tests.contract.asking import complete, failure, run, work
+from tests.contract.conftest import CONTEXT_TOKENS, Build
 
 PATIENCE_S = 30.0
-CONTEXT_TOKENS = 1024
 LONG = 900
-KINDS = ["mathstral", "codestral", "scripted"]
-FROZEN = "mathstral"
-
-
-class Build(Protocol):
-    def __call__(self, *, slots: int = 4) -> ModelEngine[Any]: ...
-
-
-@pytest.fixture(scope="session")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return Settings(
-        MATHCODE_DATA_DIR=tmp_path_factory.mktemp("engines"),
-        MATHCODE_CONTEXT_TOKENS=CONTEXT_TOKENS,
-        MATHCODE_MAX_TOKENS=24,
-    )
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def build(request: pytest.FixtureRequest, settings: Settings) -> Build:
-    def scripted(*, slots: int = 4) -> ModelEngine[Any]:
-        return ScriptedEngine(
-            answer_tokens=10_000,
-            seconds_per_step=0.001,
-            slots=slots,
-            context_tokens=CONTEXT_TOKENS,
-            default_max_tokens=settings.default_max_tokens,
-            piece_interval_s=0.0,
-        )
-
-    def tiny(*, slots: int = 4) -> ModelEngine[Any]:
-        return build_engine(
-            ModelName(request.param), settings.model_copy(update={"slots": slots}), piece_interval_s=0.0
-        )
-
-    return scripted if request.param == "scripted" else tiny
-
-
-@pytest.fixture(scope="module")
-def engine(build: Build) -> Iterator[ModelEngine[Any]]:
-    engine = build()
-    yield engine
-    engine.close()
-
-
-@pytest.fixture
-def single_slot(build: Build) -> Iterator[ModelEngine[Any]]:
-    engine = build(slots=1)
-    yield engine
-    engine.close()
-
-
-def work(prompt: str = "Solve 2x^2 + 5x - 3 = 0", deadline: float | None = None, **sampling: Any) -> Work:
-    message = ChatMessage(role="user", content=prompt)
-    return Work(messages=(message,), sampling=Sampling(**sampling), deadline=deadline)
-
-
-def run(engine: Engine, asked: Work) -> tuple[list[str], Completion | Failure]:
-    *deltas, outcome = engine.generate(asked)
-    assert not isinstance(outcome, Delta)
-    assert all(isinstance(delta, Delta) for delta in deltas)
-    return [delta.text for delta in deltas if isinstance(delta, Delta)], outcome
-
-
-def complete(engine: Engine, asked: Work) -> Completion:
-    pieces, outcome = run(engine, asked)
-    assert isinstance(outcome, Completion)
-    assert "".join(pieces) == outcome.text
-    return outcome
-
-
-def failure(engine: Engine, asked: Work) -> Failure:
-    pieces, outcome = run(engine, asked)
-    assert isinstance(outcome, Failure)
-    assert "".join(pieces) == outcome.text
-    return outcome
 
 
 def eventually(claim: Callable[[], bool]) -> None:
@@ -304,111 +224,3 @@ def test_a_closed_engine_answers_with_a_failure_and_may_be_closed_again(build: B
     engine.close()
     engine.close()
     assert failure(engine, work()).code is FailureCode.ENGINE_FAILED
-
-
-@pytest.fixture
-def swapping(build: Build, request: pytest.FixtureRequest) -> Iterator[ModelEngine[Any]]:
-    """An engine that takes adapters."""
-    engine = build()
-    if request.node.callspec.params["build"] == FROZEN:
-        engine.close()
-        pytest.skip("this model takes no adapters; the law of the frozen one says so")
-    yield engine
-    engine.close()
-
-
-def test_new_requests_get_the_new_version_and_name_it(swapping: ModelEngine[Any], tmp_path: Path) -> None:
-    base = swapping.version
-    texts = {base: complete(swapping, work(max_tokens=12)).text}
-    for number in range(1, 4):
-        swapping.swap_adapter(f"v{number}", write_adapter(tmp_path / f"{number}", seed=number))
-        completion = complete(swapping, work(max_tokens=12))
-        assert completion.version == swapping.version == swapping.metrics().version == f"v{number}"
-        texts[completion.version] = completion.text
-    assert len(set(texts.values())) == 4
-    swapping.swap_adapter(None, None)
-    completion = complete(swapping, work(max_tokens=12))
-    assert (completion.version, completion.text) == (base, texts[base])
-
-
-def test_requests_end_on_the_version_they_began_with(swapping: ModelEngine[Any], tmp_path: Path) -> None:
-    old, new = (write_adapter(tmp_path / name, seed=seed) for seed, name in enumerate(("old", "new"), 1))
-    swapping.swap_adapter("old", old)
-    whole = complete(swapping, work(max_tokens=300)).text
-    stream = swapping.generate(work(max_tokens=300))
-    next(stream)
-    swapping.swap_adapter("new", new)
-    assert complete(swapping, work(max_tokens=12)).version == "new"
-    outcome = list(stream)[-1]
-    assert isinstance(outcome, Completion)
-    assert (outcome.version, outcome.text) == ("old", whole)
-
-
-def test_a_version_sleeps_and_wakes_with_its_requests(swapping: ModelEngine[Any], tmp_path: Path) -> None:
-    swapping.swap_adapter("old", write_adapter(tmp_path / "old", seed=1))
-    whole = complete(swapping, work(max_tokens=300)).text
-    stream = swapping.generate(work(max_tokens=300))
-    next(stream)
-    swapping.sleep()
-    swapping.swap_adapter("new", write_adapter(tmp_path / "new", seed=2))
-    swapping.wake()
-    outcome = list(stream)[-1]
-    assert isinstance(outcome, Completion)
-    assert (outcome.version, outcome.text) == ("old", whole)
-    assert complete(swapping, work(max_tokens=12)).version == "new"
-
-
-def test_a_third_version_waits_until_the_first_is_done(swapping: ModelEngine[Any], tmp_path: Path) -> None:
-    versions = {f"v{number}": write_adapter(tmp_path / f"{number}", seed=number) for number in range(3)}
-    streams = []
-    for name in ("v0", "v1"):
-        swapping.swap_adapter(name, versions[name])
-        streams.append(swapping.generate(work(max_tokens=LONG)))
-        next(streams[-1])
-    with pytest.raises(EngineUnavailable, match="earlier version"):
-        swapping.swap_adapter("v2", versions["v2"])
-    assert swapping.version == "v1"
-    streams[0].close()
-    eventually(lambda: swapping.running == 1)
-    swapping.swap_adapter("v2", versions["v2"])
-    assert complete(swapping, work(max_tokens=4)).version == "v2"
-    streams[1].close()
-
-
-def test_a_bad_adapter_is_refused_and_the_version_stays(engine: ModelEngine[Any], tmp_path: Path) -> None:
-    before = engine.version
-    with pytest.raises(AdapterError, match="nowhere"):
-        engine.swap_adapter("v1", tmp_path / "nowhere")
-    assert engine.version == before
-    assert complete(engine, work(max_tokens=4)).version == before
-
-
-def test_a_sleeping_engine_answers_after_it_wakes(engine: ModelEngine[Any]) -> None:
-    expected = complete(engine, work(max_tokens=40)).text
-    engine.sleep()
-    with ThreadPoolExecutor(2) as pool:
-        futures = [pool.submit(complete, engine, work(max_tokens=40)) for _ in range(2)]
-        eventually(lambda: engine.waiting == 2)
-        assert engine.metrics().is_asleep
-        engine.wake()
-        assert [future.result(PATIENCE_S).text for future in futures] == [expected] * 2
-
-
-def test_metrics_count_what_was_done(build: Build) -> None:
-    engine = build(slots=3)
-    assert engine.metrics().free_slots == 3
-    stream = engine.generate(work(max_tokens=LONG))
-    next(stream)
-    busy = engine.metrics()
-    assert (busy.running, busy.waiting, busy.free_slots, busy.version) == (1, 0, 2, engine.version)
-    assert busy.memory_used_bytes <= busy.memory_bytes
-    stream.close()
-    eventually(lambda: engine.metrics().running == 0)
-    before = engine.metrics().tokens
-    complete(engine, work(max_tokens=9))
-    after = engine.metrics()
-    assert after.tokens - before == 9
-    assert after.first_token_p50_s is not None
-    assert after.token_p50_s is not None
-    assert after.preemptions == 0
-    engine.close()

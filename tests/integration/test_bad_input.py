@@ -39,6 +39,8 @@ def _jobs(running: Installation) -> list[str]:
         (b'{"prompt": "x", "temperature": NaN}', "invalid_field", "temperature"),
         (b'{"prompt": "x", "temperature": "0.5"}', "invalid_field", "temperature"),
         (b'{"prompt": "x", "top_p": 0}', "invalid_field", "top_p"),
+        (b'{"prompt": "x", "top_k": 0}', "invalid_field", "top_k"),
+        (b'{"prompt": "x", "logprobs": 21}', "invalid_field", "logprobs"),
         (b'{"prompt": "x", "max_tokens": 0}', "invalid_field", "max_tokens"),
         (b'{"prompt": "x", "max_tokens": 1.5}', "invalid_field", "max_tokens"),
         (b'{"prompt": "x", "max_tokens": true}', "invalid_field", "max_tokens"),

@@ -55,6 +55,15 @@ def test_sequential_hybrid_hands_the_mathematics_to_the_code_model(running: Inst
     assert after[1]["prompt_tokens"] > alone[1]["prompt_tokens"]
 
 
+def test_logprobs_are_in_the_answer_only_if_asked_for(running: Installation) -> None:
+    (plain,) = running.ask("Prove it", max_tokens=4, force_task_type="math")["answer"]["completions"]
+    assert "logprobs" not in plain
+    asked = running.ask("Prove it", max_tokens=4, force_task_type="math", logprobs=2, top_k=1, temperature=1.0)
+    (completion,) = asked["answer"]["completions"]
+    assert completion["text"] == plain["text"]
+    assert [len(entry["top"]) for entry in completion["logprobs"]] == [2] * 4
+
+
 def test_same_seed_same_text(running: Installation) -> None:
     texts = {
         running.ask("Prove it", max_tokens=12, temperature=1.0, seed=seed)["answer"]["response"]

@@ -79,6 +79,27 @@ def test_sampling_is_per_call(ensemble: HybridMathCodeEnsemble) -> None:
     assert ensemble.generate(MATH, stop=greedy[5:8])["response"] == greedy[: greedy.index(greedy[5:8])]
 
 
+def test_every_way_of_drawing_is_per_call(ensemble: HybridMathCodeEnsemble) -> None:
+    def drawn(**options: Any) -> str:
+        return ensemble.generate(MATH, max_tokens=40, **options)["response"]
+
+    greedy = drawn()
+    assert drawn(temperature=2.0, top_k=1) == drawn(temperature=2.0, min_p=1.0) == greedy
+    assert greedy not in (
+        drawn(repetition_penalty=2.0),
+        drawn(frequency_penalty=-2.0),
+        drawn(presence_penalty=-2.0),
+    )
+
+
+def test_logprobs_are_there_when_asked_for(ensemble: HybridMathCodeEnsemble) -> None:
+    (plain,) = ensemble.generate(MATH)["completions"]
+    assert "logprobs" not in plain
+    (completion,) = ensemble.generate(MATH, logprobs=2)["completions"]
+    assert completion["text"] == plain["text"]
+    assert [len(entry["top"]) for entry in completion["logprobs"]] == [2] * completion["completion_tokens"]
+
+
 def test_sequential_hands_the_mathematics_to_the_code_model(ensemble: HybridMathCodeEnsemble) -> None:
     parallel = ensemble.generate(HYBRID)
     sequential = ensemble.generate(HYBRID, strategy=Strategy.SEQUENTIAL)
@@ -114,7 +135,9 @@ def test_a_deadline_without_any_text_is_an_error(ensemble: HybridMathCodeEnsembl
         ({"prompt": "  "}, "prompt"),
         ({"temperature": 3}, "temperature"),
         ({"max_tokens": 0}, "max_tokens"),
-        ({"top_k": 4}, "top_k"),
+        ({"top_k": 0}, "top_k"),
+        ({"logprobs": 21}, "logprobs"),
+        ({"tempature": 1}, "tempature"),
         ({"strategy": "both"}, "strategy"),
         ({"force_task_type": "poetry"}, "force_task_type"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,14 +14,16 @@ from transformers import PreTrainedModel
 
 from core.messages import ModelName, Sampling
 from core.options import Device, Weights
+from ensemble.engine import plain_sampling
 from ensemble.engine.batch_runner import BatchRunner, LogitsBroken, Row
 from ensemble.engine.loading import load_network
 from ensemble.engine.mamba2_network import Mamba2Network
 from ensemble.engine.mistral_network import MistralNetwork
+from ensemble.engine.runner import Scored
 
 SLOTS, CONTEXT = 4, 512
 PROMPTS = [[1, 3, 2507, 2880, 4], [1, 5], [1, *range(10, 210)], [1, *range(900, 800, -1)]]
-Result = int | Exception | None
+Result = int | Scored | Exception | None
 MakeRunner = Callable[..., BatchRunner]
 
 
@@ -75,7 +78,18 @@ def test_greedy_tokens_are_those_of_generate(
     assert write(make_runner(), prompt, 30) == expected[0, len(prompt) :].tolist()
 
 
-@pytest.mark.parametrize("sampling", [{}, {"temperature": 1.0, "top_p": 0.9, "seed": 5}])
+PENALTIES = {"repetition_penalty": 0.6, "frequency_penalty": 0.3, "presence_penalty": -0.2}
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        {},
+        {"temperature": 1.0, "top_p": 0.9, "seed": 5},
+        {**PENALTIES, "temperature": 0.8, "top_k": 50, "top_p": 0.9, "seed": 5},
+    ],
+    ids=str,
+)
 def test_tokens_do_not_depend_on_company_cuts_or_former_users_of_the_slot(
     make_runner: MakeRunner, sampling: dict[str, object]
 ) -> None:
@@ -123,6 +137,34 @@ def test_same_seed_same_tokens_and_another_seed_others(make_runner: MakeRunner) 
     runner = make_runner()
     first, again, other = (write(runner, PROMPTS[0], 12, temperature=1.5, seed=seed) for seed in (1, 1, 2))
     assert first == again != other
+
+
+def test_greedy_penalised_tokens_are_those_of_the_reference_step_by_step(
+    module: PreTrainedModel, make_runner: MakeRunner
+) -> None:
+    """A token is counted from the very next step on, although steps overlap."""
+    prompt, expected = PROMPTS[0], list[int]()
+    sampling = Sampling.model_validate(PENALTIES)
+    for _ in range(20):
+        with torch.inference_mode():
+            logits = module(torch.tensor([prompt + expected])).logits[0, -1].tolist()
+        penalised = plain_sampling.penalise(
+            dict(enumerate(logits)), sampling, prompt=prompt, written=Counter(expected)
+        )
+        expected.append(max(penalised, key=penalised.__getitem__))
+    assert len(set(expected)) < len(expected)
+    assert write(make_runner(), prompt, 20, **PENALTIES) == expected
+
+
+def test_only_rows_that_ask_are_scored(make_runner: MakeRunner) -> None:
+    runner = make_runner()
+    rows = [admit(runner, prompt, logprobs=most) for prompt, most in zip(PROMPTS, (None, 0, 2, None), strict=True)]
+    runner.step(rows)
+    plain, chosen, two, last = runner.step(rows)
+    assert (type(plain), type(last)) == (int, int)
+    assert isinstance(chosen, Scored)
+    assert isinstance(two, Scored)
+    assert (len(chosen.top), len(two.top)) == (0, 2)
 
 
 def test_beyond_the_slots_nobody_is_taken_in(make_runner: MakeRunner) -> None:

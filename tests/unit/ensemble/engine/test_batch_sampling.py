@@ -10,6 +10,7 @@ from torch import Tensor
 
 from core.messages import Sampling
 from ensemble.engine.batch_sampling import BROKEN, BatchSampler, Draw
+from ensemble.engine.cuts import Cut
 
 CPU = torch.device("cpu")
 LOGITS = torch.tensor([0.5, 0.25, 0.15, 0.1]).log()
@@ -45,7 +46,7 @@ def test_a_tiny_temperature_is_almost_greedy_and_breaks_nothing() -> None:
 
 
 def test_a_draw_depends_on_seed_and_step_alone() -> None:
-    wanted = [Draw(1.0, 1.0, 11), Draw(0.0, 1.0, 3), Draw(1.0, 0.7, 12), Draw(2.0, 1.0, 2**62)]
+    wanted = [Draw(1.0, 11), Draw(0.0, 3), Draw(1.0, 12, Cut(top_p=0.7)), Draw(2.0, 2**62)]
     logits = torch.randn(4, 500, generator=torch.Generator().manual_seed(1))
 
     def drawn(rows: list[int], step: int) -> list[int]:
@@ -68,6 +69,6 @@ def test_other_seeds_and_other_steps_draw_others() -> None:
 def test_a_row_that_is_no_numbers_is_marked_and_the_others_are_drawn(value: float, temperature: float) -> None:
     logits: Tensor = LOGITS.repeat(3, 1)
     logits[1, 2] = value
-    tokens = BatchSampler([Draw(temperature, 1.0, 7)] * 3, CPU).draw(logits, torch.arange(3)).tolist()
+    tokens = BatchSampler([Draw(temperature, 7)] * 3, CPU).draw(logits, torch.arange(3)).tolist()
     assert tokens[1] == BROKEN
     assert BROKEN not in (tokens[0], tokens[2])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.messages import ChatMessage
-from ensemble.engine.detokenizer import REPLACEMENT, Detokenizer
+from ensemble.engine.detokenizer import REPLACEMENT, Detokenizer, spell
 from ensemble.engine.tokenizer import Tokenizer, load_tokenizer
 
 BYTES = [bytes([value]) for value in range(256)]
@@ -74,3 +74,29 @@ def test_what_was_encoded_is_decoded_again(tokenizer: Tokenizer, text: str) -> N
     tokens = tokenizer.encode((ChatMessage(role="user", content=text),))
     decoded = tokenizer.decode(tokens[2:-1])  # without <s> [INST] and [/INST]
     assert decoded == text
+
+
+@given(st.lists(st.integers(771, 32_767), max_size=12))
+def test_the_bytes_of_the_tokens_are_those_of_the_text(tokenizer: Tokenizer, tokens: list[int]) -> None:
+    """But for the space that opens the text."""
+    raw = b"".join(tokenizer.spell(token)[1] for token in tokens)
+    readable = "".join(pushed(list(raw)))
+    assert tokenizer.decode(tokens) in (readable, readable.removeprefix(" "))
+
+
+def test_a_byte_is_shown_as_text_only_where_it_is_a_whole_character() -> None:
+    assert [spell(bytes([byte]), name="") for byte in (0x41, 0xF0, 0)] == [
+        ("A", b"A"),
+        (REPLACEMENT, b"\xf0"),
+        (REPLACEMENT, b"\0"),
+    ]
+
+
+def test_control_tokens_are_named_and_have_no_bytes(tokenizer: Tokenizer) -> None:
+    assert [tokenizer.spell(token) for token in (0, 1, 2)] == [("<unk>", b""), ("<s>", b""), ("</s>", b"")]
+
+
+def test_a_token_keeps_the_space_of_a_words_start(tokenizer: Tokenizer) -> None:
+    word = tokenizer.encode((ChatMessage(role="user", content="This"),))[2]
+    assert tokenizer.spell(word) == (" This", b" This")
+    assert tokenizer.decode([word]) == "This"

@@ -18,6 +18,7 @@ from ensemble.engine.batch_runner import LogitsBroken
 from ensemble.engine.batching import build_runner
 from ensemble.engine.engine import ModelEngine
 from ensemble.engine.loading import load_network
+from ensemble.engine.runner import Scored
 from ensemble.engine.scripted import Script, ScriptedRunner, ScriptedVocabulary
 from ensemble.engine.tokenizer import load_tokenizer
 from ensemble.models import ModelSpec
@@ -33,7 +34,7 @@ class FaultyRunner(ScriptedRunner):
         self._at = at
         self._breaks_all = breaks_all
 
-    def step(self, batch: Sequence[Script]) -> list[int | Exception]:
+    def step(self, batch: Sequence[Script]) -> list[int | Scored | Exception]:
         if self._breaks_all and any(script.left == self._at for script in batch):
             raise MemoryError("the device is gone")
         tokens = super().step(batch)
