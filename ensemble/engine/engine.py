@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 class ModelEngine(Generic[State]):
     """One loaded model answering many requests at once on a thread of its own, started by the constructor.
 
-    Callers beyond `slots` wait in order of arrival. An engine whose thread dies fails all its requests, and
+    Callers beyond `slots` wait by priority and arrival. An engine whose thread dies fails all its requests, and
     `alive` turns false: its process should end.
     """
 

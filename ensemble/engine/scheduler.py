@@ -1,23 +1,31 @@
-"""Who runs and who waits: first come, first served, over a fixed number of slots; knows no threads."""
+"""Who runs and who waits: by priority, then first come, first served, over slots; knows no threads."""
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import insort
 from collections.abc import Callable
+from itertools import count
 
 from ensemble.engine.sequence import Sequence
 
 
 class Scheduler:
-    """`running` holds at most `slots` sequences, in order of admission; the rest wait in order of arrival."""
+    """`running` holds at most `slots` sequences, in order of admission; the rest wait, the next one first.
+
+    Nobody is overtaken by somebody of the same or of a lower priority, also not where memory lacks room for the
+    first one only; and who waits again keeps the place of its first arrival.
+    """
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
-        self.waiting: deque[Sequence] = deque()
+        self._arrivals = count()
+        self.waiting: list[Sequence] = []
         self.running: list[Sequence] = []
 
     def enqueue(self, sequence: Sequence) -> None:
-        self.waiting.append(sequence)
+        if sequence.arrival is None:
+            sequence.arrival = next(self._arrivals)
+        insort(self.waiting, sequence, key=lambda each: (each.work.priority.rank, each.arrival))
 
     def everyone(self) -> list[Sequence]:
         return [*self.running, *self.waiting]
@@ -25,12 +33,12 @@ class Scheduler:
     def admit(self, takes_in: Callable[[Sequence], bool]) -> None:
         """Move waiting sequences into free slots, as long as `takes_in` finds room for the next one."""
         while self.waiting and len(self.running) < self._slots and takes_in(self.waiting[0]):
-            self.running.append(self.waiting.popleft())
+            self.running.append(self.waiting.pop(0))
 
     def retire(self) -> list[Sequence]:
         """Drop finished sequences wherever they are; returns those that held a slot."""
         retired = [sequence for sequence in self.running if sequence.is_finished]
         self.running = [sequence for sequence in self.running if not sequence.is_finished]
         if any(sequence.is_finished for sequence in self.waiting):
-            self.waiting = deque(sequence for sequence in self.waiting if not sequence.is_finished)
+            self.waiting = [sequence for sequence in self.waiting if not sequence.is_finished]
         return retired
