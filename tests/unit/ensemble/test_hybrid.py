@@ -79,6 +79,10 @@ def test_sampling_is_per_call(ensemble: HybridMathCodeEnsemble) -> None:
     assert ensemble.generate(MATH, stop=greedy[5:8])["response"] == greedy[: greedy.index(greedy[5:8])]
 
 
+def test_priority_changes_the_turn_and_not_the_text(ensemble: HybridMathCodeEnsemble) -> None:
+    assert ensemble.generate(MATH, priority="high")["response"] == ensemble.generate(MATH)["response"]
+
+
 def test_sequential_hands_the_mathematics_to_the_code_model(ensemble: HybridMathCodeEnsemble) -> None:
     parallel = ensemble.generate(HYBRID)
     sequential = ensemble.generate(HYBRID, strategy=Strategy.SEQUENTIAL)
@@ -116,6 +120,7 @@ def test_a_deadline_without_any_text_is_an_error(ensemble: HybridMathCodeEnsembl
         ({"max_tokens": 0}, "max_tokens"),
         ({"top_k": 4}, "top_k"),
         ({"strategy": "both"}, "strategy"),
+        ({"priority": "urgent"}, "priority"),
         ({"force_task_type": "poetry"}, "force_task_type"),
     ],
 )
