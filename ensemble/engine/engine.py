@@ -6,11 +6,13 @@ import atexit
 import logging
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Condition, Thread
 from typing import Generic
 
-from core.errors import InvalidRequest, PromptTooLong
+from core.errors import ConfigurationError, InvalidRequest, PromptTooLong
 from core.messages import Failure, FailureCode, ModelName
+from core.metrics import EngineMetrics
 from core.work import Delta, Work
 from ensemble.engine.runner import Runner, State, Vocabulary
 from ensemble.engine.scheduler import Scheduler
@@ -46,6 +48,9 @@ class ModelEngine(Generic[State]):
         self._changed = Condition()
         self._arrivals: list[Sequence] = []
         self._is_closing = False
+        self._is_asleep = False
+        self._slots = slots
+        self._tokens = 0
         self._is_serving = True
         self._thread = Thread(target=self._run, name=f"engine-{spec.model}", daemon=True)
         self._thread.start()
@@ -99,6 +104,36 @@ class ModelEngine(Generic[State]):
                 yield event
         finally:
             sequence.is_abandoned = True
+
+    def metrics(self) -> EngineMetrics:
+        return EngineMetrics(
+            version=self.version,
+            is_asleep=self._is_asleep,
+            running=self.running,
+            waiting=self.waiting,
+            free_slots=max(0, self._slots - self.running),
+            tokens=self._tokens,
+            tokens_per_s=0.0,
+            preemptions=0,
+            first_token_p50_s=None,
+            first_token_p95_s=None,
+            token_p50_s=None,
+            token_p95_s=None,
+            memory_bytes=0,
+            memory_used_bytes=0,
+        )
+
+    def sleep(self) -> None:
+        self._is_asleep = True
+
+    def wake(self) -> None:
+        with self._changed:
+            self._is_asleep = False
+            self._changed.notify()
+
+    def swap_adapter(self, version: str | None, directory: Path | None) -> None:
+        if directory is not None:
+            raise ConfigurationError(f"{directory} cannot be served: adapters are not there yet")
 
     def close(self) -> None:
         """Stop; running and waiting work ends with a `Failure`. Idempotent; waits CLOSE_TIMEOUT_S at most."""
@@ -154,6 +189,10 @@ class ModelEngine(Generic[State]):
         for sequence in self._scheduler.everyone():
             sequence.expire(now)
         self._retire()
+        if self._is_asleep:
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_closing or not self._is_asleep, timeout=0.02)
+            return
         self._scheduler.admit(self._takes_in)
         self._step()
         self._retire()
@@ -171,6 +210,7 @@ class ModelEngine(Generic[State]):
                 log.error("a request of %s failed", self.model, exc_info=token)
                 sequence.fail(FailureCode.ENGINE_FAILED, f"the model could not continue this text: {token}")
             elif token is not None:
+                self._tokens += 1
                 sequence.accept(token, self._vocabulary.end_tokens)
 
     def _retire(self) -> None:
