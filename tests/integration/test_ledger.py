@@ -26,7 +26,6 @@ from core.messages import (
     Verdict,
 )
 from core.repairs import Branch, RepairStore
-from core.roster import Roster
 
 MATHSTRAL, CODESTRAL = ModelName.MATHSTRAL, ModelName.CODESTRAL
 NORMAL, LOW = Priority.NORMAL, Priority.LOW
@@ -273,13 +272,3 @@ def test_a_worker_that_goes_on_after_the_end_is_cut_off(
     assert repairs.end_overdue(slack_s=0) == 1
     assert repairs.unmerged() == [claim.job_id]
     assert not leases.finish_job(claim, _completion(), _verdict())
-
-
-def test_the_roster_counts_workers_that_have_been_heard(database: Database) -> None:
-    roster, impatient = Roster(database, beat_s=60), Roster(database, beat_s=0)
-    for name in ("a", "b", "b"):
-        roster.sign(name=name, queue="light", version=None, slots=1)
-    assert roster.alive() == {"light": 2}
-    assert impatient.alive() == {}
-    roster.leave("a")
-    assert roster.alive() == {"light": 1}
