@@ -2,8 +2,9 @@
 
 from kombu import Exchange, Queue
 
+from core.messages import Priority
 from core.settings import load_settings
-from tasks.queues import NORMAL_PRIORITY, QueueName
+from tasks.queues import STEPS, QueueName
 
 _settings = load_settings()
 _redis_timeouts = {"socket_connect_timeout": 1.0, "socket_timeout": 5.0, "socket_keepalive": True}
@@ -32,7 +33,7 @@ result_serializer = "json"
 
 task_queues = [Queue(name.value, Exchange(name.value), routing_key=name.value) for name in QueueName]
 task_default_queue = QueueName.LIGHT.value
-task_default_priority = NORMAL_PRIORITY
+task_default_priority = STEPS[Priority.NORMAL]
 task_create_missing_queues = False
 
 # One process per queue, its threads waiting on one engine; prefetched messages never exceed free slots.
@@ -49,6 +50,10 @@ beat_schedule = {
     "reconcile": {
         "task": "mathcode.reconcile",
         "schedule": _settings.reconcile_s,
-        "options": {"queue": QueueName.LIGHT.value, "expires": 10 * _settings.reconcile_s},
+        "options": {
+            "queue": QueueName.LIGHT.value,
+            "priority": STEPS[Priority.HIGH],  # no stream of merges keeps repairs waiting
+            "expires": 10 * _settings.reconcile_s,
+        },
     },
 }

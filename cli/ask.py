@@ -15,7 +15,7 @@ from cli.client import ApiClient
 from cli.stream_printer import StreamPrinter
 from cli.views import JobView
 from core.errors import MathcodeError
-from core.messages import Strategy, TaskType
+from core.messages import Priority, Strategy, TaskType
 from core.settings import load_settings
 from stack.readiness import api_url
 
@@ -29,6 +29,11 @@ INTERRUPTED = 130
 )
 @click.option(
     "--strategy", type=click.Choice([kind.value for kind in Strategy]), help="How a hybrid prompt uses both."
+)
+@click.option(
+    "--priority",
+    type=click.Choice([kind.value for kind in Priority]),
+    help="Who is served first (normal).",
 )
 @click.option("--max-tokens", type=int, help="Most tokens of the answer.")
 @click.option("--temperature", type=float, help="0 (default) is deterministic.")

@@ -10,6 +10,7 @@ import click
 from cli.ask import ask
 from cli.demo import demo
 from cli.down import down
+from cli.engine import engine
 from cli.route import route
 from cli.status import status
 from cli.up import up
@@ -43,7 +44,7 @@ def main() -> None:
     """
 
 
-for command in (up, down, status, ask, route, demo):
+for command in (up, down, status, ask, route, demo, engine):
     main.add_command(command)
 
 if __name__ == "__main__":

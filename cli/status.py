@@ -12,6 +12,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from cli.engine_lines import engine_lines
 from core.settings import load_settings
 from stack.layout import Layout
 from stack.lock import running_stack
@@ -97,6 +98,8 @@ def _show(state: StackState, rows: list[ProcessRow], service: Any) -> None:
         f"API {state.api_url} ({'answers' if service else 'does not answer'})   Flower {state.flower_url}"
     )
     console.print(f"database {answer['database']}   broker {answer['broker']}   workers: {workers}")
+    for line in engine_lines(answer):
+        console.print(line, soft_wrap=True)
     console.print(f"profile {state.profile}   data {state.data_dir}")
 
 

@@ -57,6 +57,29 @@ class JobView(_View):
         return self.model_dump_json(exclude_unset=True)
 
 
+class EngineView(_View):
+    """What an engine shows of itself, of which another release may show less."""
+
+    is_asleep: bool = False
+    running: int = 0
+    waiting: int = 0
+    tokens_per_s: float = 0.0
+    preemptions: int = 0
+    first_token_p50_s: float | None = None
+    token_p50_s: float | None = None
+    memory_bytes: int = 0
+    memory_used_bytes: int = 0
+
+
+class WorkerView(_View):
+    """A living worker in `GET /v1/status`; one without a model has no metrics."""
+
+    name: str
+    version: str | None = None
+    slots: int = 0
+    metrics: EngineView | None = None
+
+
 class StreamEvent(_View):
     """One server-sent event; `id` resumes the stream after it."""
 

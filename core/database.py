@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import Any
 
 import psycopg2
-from psycopg2.errors import UndefinedTable
+from psycopg2.errors import UndefinedColumn, UndefinedTable
 from psycopg2.extras import RealDictCursor
 from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, create_engine
 from sqlalchemy.engine import make_url
@@ -93,7 +93,7 @@ class Database:
             with driver.cursor(cursor_factory=RealDictCursor) as cursor:
                 cursor.execute(sql, parameters)
                 return cursor.fetchall() if cursor.description else ()
-        except UndefinedTable as error:
+        except (UndefinedColumn, UndefinedTable) as error:  # a migration is missing
             raise DatabaseUnavailable("the database is not set up yet: try again later") from error
         except _SERVER_TROUBLE as error:
             if driver.closed:

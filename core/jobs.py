@@ -165,6 +165,7 @@ def _insert_parameters(new: NewJob) -> dict[str, object]:
         "route": new.route.model_dump_json(),
         "task_type": new.route.task_type,
         "strategy": new.request.strategy,
+        "priority": new.request.priority,
         "deadline_s": new.deadline_s,
         "models": list(new.models),
         "states": ["waiting" if model in new.waiting else "queued" for model in new.models],
@@ -193,8 +194,8 @@ WITH accepted AS (
     ON CONFLICT (id) DO UPDATE SET id = excluded.id  -- the same statement sent again after a lost connection
     RETURNING id, created_at, deadline_at
 ), branches AS (
-    INSERT INTO completion (job_id, model, state)
-    SELECT accepted.id, branch.model, branch.state
+    INSERT INTO completion (job_id, model, state, priority)
+    SELECT accepted.id, branch.model, branch.state, %(priority)s
     FROM accepted, unnest(%(models)s::text[], %(states)s::text[]) AS branch (model, state)
     ON CONFLICT DO NOTHING
 )

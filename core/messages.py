@@ -37,6 +37,19 @@ class Strategy(StrEnum):
     SEQUENTIAL = "sequential"  # the mathematics first, then handed to the code model
 
 
+class Priority(StrEnum):
+    """Who is served first; among equals, who came first."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+    @property
+    def rank(self) -> int:
+        """0 is served first."""
+        return list(Priority).index(self)
+
+
 class JobState(StrEnum):
     """Where a job stands; `core.jobs` says which steps between states exist."""
 
@@ -139,6 +152,7 @@ class GenerationRequest(_Message):
     prompt: Prompt
     force_task_type: TaskType | None = None
     strategy: Strategy = Strategy.PARALLEL
+    priority: Priority = Priority.NORMAL
     sampling: Sampling = Sampling()
     deadline_s: Annotated[float, Field(gt=0.0, le=MAX_DEADLINE_S)] | None = None
 

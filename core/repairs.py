@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.database import Database
-from core.messages import FailureCode, ModelName
+from core.database import Database, Row
+from core.messages import FailureCode, ModelName, Priority
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One completion, by name."""
+    """One completion, by name, and how urgent it is."""
 
     job_id: str
     model: ModelName
+    priority: Priority
 
 
 class RepairStore:
@@ -32,7 +33,7 @@ class RepairStore:
             "message": f"its worker was lost {self._max_attempts} times (the limit is MATHCODE_MAX_ATTEMPTS)",
         }
         rows = self._database.fetch(_REAP, parameters)
-        return [Branch(row["job_id"], ModelName(row["model"])) for row in rows if row["state"] == "queued"]
+        return [_branch(row) for row in rows if row["state"] == "queued"]
 
     def end_overdue(self, *, slack_s: float) -> int:
         """End completions whose deadline has passed or whose caller has cancelled.
@@ -43,21 +44,34 @@ class RepairStore:
 
     def free_waiting(self) -> list[Branch]:
         """Make runnable what waited for a model that has ended without passing the turn on."""
-        return [Branch(row["job_id"], ModelName(row["model"])) for row in self._database.fetch(_FREE_WAITING)]
+        return [_branch(row) for row in self._database.fetch(_FREE_WAITING)]
 
     def unmerged(self) -> list[str]:
         """Open jobs all of whose models have ended."""
         return [row["id"] for row in self._database.fetch(_UNMERGED)]
 
-    def unannounced(self, model: ModelName, *, messages: int, grace_s: float, limit: int = 5000) -> list[Branch]:
-        """Waiting completions whose message is lost; calling this counts as announcing them again.
+    def unannounced(
+        self, model: ModelName, priority: Priority, *, messages: int, grace_s: float, limit: int = 5000
+    ) -> list[Branch]:
+        """Waiting completions of one priority whose message is lost; calling this counts as announcing them again.
 
-        Lost are as many of the oldest as the queue holds too few messages (`messages` is its length), and those
-        overtaken: one that was announced later has been running for a while. Completions announced less than
-        `grace_s` ago are left alone, their message may be on its way.
+        Lost are as many of the oldest as the queue holds too few messages (`messages` is how many it holds of this
+        priority), and those overtaken by their equals: one that was announced later has been running for a while.
+        What is more urgent overtakes by right and says nothing. Completions announced less than `grace_s` ago are
+        left alone, their message may be on its way.
         """
-        parameters = {"model": model, "messages": messages, "grace_s": grace_s, "limit": limit}
-        return [Branch(row["job_id"], model) for row in self._database.fetch(_UNANNOUNCED, parameters)]
+        parameters = {
+            "model": model,
+            "priority": priority,
+            "messages": messages,
+            "grace_s": grace_s,
+            "limit": limit,
+        }
+        return [_branch(row) for row in self._database.fetch(_UNANNOUNCED, parameters)]
+
+
+def _branch(row: Row) -> Branch:
+    return Branch(row["job_id"], ModelName(row["model"]), Priority(row["priority"]))
 
 
 _REAP = """
@@ -68,7 +82,7 @@ SET lost = lost + 1, worker = NULL, lease_until = NULL, queued_at = now(),
     outcome = CASE WHEN lost + 1 >= %(cap)s THEN jsonb_build_object(
         'model', model, 'code', %(code)s::text, 'message', %(message)s::text) END
 WHERE state = 'running' AND lease_until < now()
-RETURNING job_id::text, model, state
+RETURNING job_id::text, model, priority, state
 """
 
 _END_OVERDUE = """
@@ -90,7 +104,7 @@ UPDATE completion SET state = 'queued', queued_at = now()
 WHERE state = 'waiting'
   AND NOT EXISTS (SELECT 1 FROM completion AS other WHERE other.job_id = completion.job_id
                   AND other.model <> completion.model AND other.state <> 'done')
-RETURNING job_id::text, model
+RETURNING job_id::text, model, priority
 """
 
 _UNMERGED = """
@@ -103,19 +117,21 @@ _UNANNOUNCED = """
 WITH bounds AS (
     SELECT now() - make_interval(secs => %(grace_s)s) AS overdue,
            (SELECT count(*) FROM completion
-            WHERE state = 'queued' AND model = %(model)s) - %(messages)s AS missing,
-           (SELECT max(queued_at) FROM completion WHERE state = 'running' AND model = %(model)s
+            WHERE state = 'queued' AND model = %(model)s AND priority = %(priority)s) - %(messages)s AS missing,
+           (SELECT max(queued_at) FROM completion
+            WHERE state = 'running' AND model = %(model)s AND priority = %(priority)s
             AND started_at < now() - make_interval(secs => %(grace_s)s)) AS served
 ), lost AS (
     (SELECT job_id FROM completion, bounds
-     WHERE state = 'queued' AND model = %(model)s AND queued_at < overdue
+     WHERE state = 'queued' AND model = %(model)s AND priority = %(priority)s AND queued_at < overdue
      ORDER BY queued_at LIMIT (SELECT least(%(limit)s, greatest(0, missing)) FROM bounds))
     UNION
     (SELECT job_id FROM completion, bounds
-     WHERE state = 'queued' AND model = %(model)s AND queued_at < overdue AND queued_at < served
+     WHERE state = 'queued' AND model = %(model)s AND priority = %(priority)s
+       AND queued_at < overdue AND queued_at < served
      LIMIT %(limit)s)
 )
 UPDATE completion SET queued_at = now()
 FROM lost WHERE completion.job_id = lost.job_id AND completion.model = %(model)s AND completion.state = 'queued'
-RETURNING completion.job_id::text
+RETURNING completion.job_id::text, completion.model, completion.priority
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from threading import Event
 
-from core.messages import ChatMessage, Sampling
+from core.messages import ChatMessage, Priority, Sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +18,7 @@ class Work:
 
     messages: tuple[ChatMessage, ...]
     sampling: Sampling
+    priority: Priority = Priority.NORMAL
     deadline: float | None = None
     cancelled: Event = field(default_factory=Event)
 

@@ -110,7 +110,7 @@ class HybridMathCodeEnsemble:
         """Answer `prompt`, wrapped in `[INST] ... [/INST]` or not.
 
         `options` are the fields of `Sampling` (max_tokens, temperature, seed, stop, logprobs and so on), and of
-        `GenerationRequest` `strategy` and `deadline_s`.
+        `GenerationRequest` `strategy`, `priority` and `deadline_s`.
 
         Raises:
             InvalidRequest: a value is out of range, or the prompt does not fit any model's context.
@@ -148,7 +148,7 @@ class HybridMathCodeEnsemble:
         messages = prompting.compose(
             model=model, task_type=task_type, strategy=request.strategy, prompt=request.prompt, notes=notes
         )
-        work = Work(messages=messages, sampling=request.sampling, deadline=deadline)
+        work = Work(messages=messages, sampling=request.sampling, priority=request.priority, deadline=deadline)
         for event in self._engines[model].generate(work):
             if not isinstance(event, Delta):
                 return event
@@ -156,7 +156,7 @@ class HybridMathCodeEnsemble:
 
 
 def _request(prompt: str, forced: TaskType | None, options: Mapping[str, Any]) -> GenerationRequest:
-    outer = {name: value for name, value in options.items() if name in ("strategy", "deadline_s")}
+    outer = {name: value for name, value in options.items() if name in ("strategy", "priority", "deadline_s")}
     sampling = {name: value for name, value in options.items() if name not in outer}
     if isinstance(sampling.get("stop"), str):
         sampling["stop"] = (sampling["stop"],)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from celery import Celery, Signature, chord
 from celery.exceptions import CeleryError
@@ -16,8 +16,8 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from core.errors import BrokerUnavailable
-from core.messages import ModelName
-from tasks.queues import NORMAL_PRIORITY, QueueName
+from core.messages import ModelName, Priority
+from tasks.queues import STEPS, QueueName
 
 GENERATE = "mathcode.generate"
 MERGE = "mathcode.merge"
@@ -36,14 +36,14 @@ class Doorbell:
         self._app = app
         self._silent_until = 0.0
 
-    def announce(self, job_id: str, models: Sequence[ModelName]) -> bool:
+    def announce(self, job_id: str, models: Sequence[ModelName], priority: Priority) -> bool:
         """Announce completions that can begin, several as a chord that merges them; False if Redis is away."""
-        generations = [self._generate(job_id, model) for model in models]
-        message = generations[0] if len(generations) == 1 else chord(generations, self._merge(job_id))
+        generations = [self._generate(job_id, model, priority) for model in models]
+        message = generations[0] if len(generations) == 1 else chord(generations, self._merge(job_id, priority))
         return self._publish(message)
 
-    def announce_merge(self, job_id: str) -> bool:
-        return self._publish(self._merge(job_id))
+    def announce_merge(self, job_id: str, priority: Priority) -> bool:
+        return self._publish(self._merge(job_id, priority))
 
     def announce_cancel(self, job_id: str) -> None:
         """Tell running workers at once; those that miss it see the flag at their next heartbeat."""
@@ -52,19 +52,20 @@ class Doorbell:
         except (OperationalError, RedisError) as error:
             logger.warning("cancelling job %s waits for the next heartbeat, Redis is away: %s", job_id, error)
 
-    def messages(self, queue: QueueName) -> int:
-        """How many messages stand in `queue`. Raises BrokerUnavailable."""
+    def messages(self, queue: QueueName) -> Mapping[Priority, int]:
+        """How many messages of each priority stand in `queue`. Raises BrokerUnavailable."""
         try:
             with self._app.connection_for_read() as connection, connection.channel() as channel:
-                return int(channel.queue_declare(queue.value, durable=True).message_count)
+                lists = {priority: channel._q_for_pri(queue.value, step) for priority, step in STEPS.items()}
+                return {priority: int(channel.client.llen(key)) for priority, key in lists.items()}
         except (OperationalError, RedisError) as error:
             raise BrokerUnavailable(f"Redis does not answer ({error}): try again later") from error
 
-    def _generate(self, job_id: str, model: ModelName) -> Signature:
-        return self._app.signature(GENERATE, args=(job_id, model.value), queue=model.value, **_OPTIONS)
+    def _generate(self, job_id: str, model: ModelName, priority: Priority) -> Signature:
+        return self._app.signature(GENERATE, args=(job_id, model.value), queue=model.value, **_options(priority))
 
-    def _merge(self, job_id: str) -> Signature:
-        return self._app.signature(MERGE, args=(job_id,), queue=QueueName.LIGHT.value, **_OPTIONS)
+    def _merge(self, job_id: str, priority: Priority) -> Signature:
+        return self._app.signature(MERGE, args=(job_id,), queue=QueueName.LIGHT.value, **_options(priority))
 
     def _publish(self, message: Signature) -> bool:
         if time.monotonic() < self._silent_until:
@@ -78,4 +79,5 @@ class Doorbell:
         return True
 
 
-_OPTIONS = {"priority": NORMAL_PRIORITY, "immutable": True, "ignore_result": True}
+def _options(priority: Priority) -> dict[str, object]:
+    return {"priority": STEPS[priority], "immutable": True, "ignore_result": True}

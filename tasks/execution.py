@@ -105,9 +105,9 @@ class Executor:
         if finish is None:
             return
         if finish.released:
-            self._doorbell.announce(claim.job_id, finish.released)
+            self._doorbell.announce(claim.job_id, finish.released, claim.request.priority)
         elif finish.is_complete and not merge_follows:
-            self._doorbell.announce_merge(claim.job_id)
+            self._doorbell.announce_merge(claim.job_id, claim.request.priority)
 
 
 class _PieceWriter:
@@ -142,7 +142,13 @@ def _work(claim: Claim, stop: Event, *, notes: str | None) -> Work:
         prompt=claim.request.prompt,
         notes=notes,
     )
-    return Work(messages=messages, sampling=claim.request.sampling, deadline=claim.deadline, cancelled=stop)
+    return Work(
+        messages=messages,
+        sampling=claim.request.sampling,
+        priority=claim.request.priority,
+        deadline=claim.deadline,
+        cancelled=stop,
+    )
 
 
 def _summary(outcome: Outcome) -> str:

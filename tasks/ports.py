@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol
 
 from core.messages import Completion, Failure, ModelName
+from core.metrics import EngineMetrics
 from core.work import Delta, Work
 
 
@@ -29,6 +31,24 @@ class Engine(Protocol):
 
         Expected failures (prompt too long, cancelled, expired, engine broken) are yielded, not raised. Closing the
         iterator early cancels the work.
+        """
+
+    def metrics(self) -> EngineMetrics:
+        """A snapshot, at once: leases depend on the heartbeat that asks, so nothing here waits for the engine."""
+
+    def sleep(self) -> None:
+        """Give the accelerator's memory back; returns when it is free.
+
+        Requests meanwhile wait; they still end at once when cancelled, and at their deadline. Idempotent.
+        """
+
+    def wake(self) -> None:
+        """Take the memory again and serve what waits; returns when it does. Idempotent."""
+
+    def swap_adapter(self, version: str | None, directory: Path | None) -> None:
+        """Serve the LoRA adapter in `directory` under the name `version`, or the base model (both None).
+
+        Returns when new requests get it. What cannot be served is raised and changes nothing.
         """
 
     def close(self) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
-from core.messages import ModelName
+from core.messages import ModelName, Priority
 
-# Kombu's Redis transport: 0 is served first, and is also the default; one explicit value keeps room on both sides.
-NORMAL_PRIORITY = 3
+# Kombu's Redis transport keeps one list for each of 0, 3, 6 and 9; 0 is served first, and is also its default.
+STEPS: Mapping[Priority, int] = {Priority.HIGH: 0, Priority.NORMAL: 3, Priority.LOW: 6}
 
 
 class QueueName(StrEnum):

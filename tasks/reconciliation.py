@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.errors import BrokerUnavailable, DatabaseUnavailable
-from core.messages import ModelName
-from core.repairs import RepairStore
+from core.messages import ModelName, Priority
+from core.repairs import Branch, RepairStore
 from core.roster import Roster
 from tasks.closing import Closer
 from tasks.doorbell import Doorbell
@@ -61,7 +61,7 @@ class Reconciler:
         freed = self._repairs.free_waiting()
         merged = sum(self._merge(job_id) for job_id in self._repairs.unmerged())
         for branch in (*taken_back, *freed):
-            self._doorbell.announce(branch.job_id, (branch.model,))
+            self._announce(branch)
         announced = sum(self._announce_forgotten(model) for model in ModelName)
         self._roster.forget_gone()
         report = Report(taken_back=len(taken_back), ended=ended, merged=merged, announced=announced)
@@ -85,5 +85,11 @@ class Reconciler:
         except BrokerUnavailable as error:
             logger.warning("the queue of %s cannot be looked at: %s", model, error)
             return 0
-        branches = self._repairs.unannounced(model, messages=messages, grace_s=GRACE_S)
-        return sum(self._doorbell.announce(branch.job_id, (branch.model,)) for branch in branches)
+        return sum(
+            self._announce(branch)
+            for priority in Priority
+            for branch in self._repairs.unannounced(model, priority, messages=messages[priority], grace_s=GRACE_S)
+        )
+
+    def _announce(self, branch: Branch) -> bool:
+        return self._doorbell.announce(branch.job_id, (branch.model,), branch.priority)

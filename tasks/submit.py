@@ -45,7 +45,7 @@ class Submitter:
         job = self._jobs.insert(
             NewJob(request=request, route=route, models=models, waiting=waiting, deadline_s=deadline_s)
         )
-        self._doorbell.announce(job.id, [model for model in models if model not in waiting])
+        self._doorbell.announce(job.id, [model for model in models if model not in waiting], request.priority)
         return job
 
     def cancel(self, job_id: str) -> Job:

@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 from dataclasses import dataclass
+from functools import partial
 from threading import Timer
 from typing import Any
 
@@ -35,8 +36,9 @@ from tasks.ports import Engine
 from tasks.queues import QueueName
 from tasks.reconciliation import Reconciler
 from tasks.running import Running
-from worker import control  # noqa: F401  registers the commands
+from worker.control import bind_operations
 from worker.heart import Heart
+from worker.operations import Operations
 
 EX_CONFIG = 78
 
@@ -51,12 +53,14 @@ class WorkerProcess:
     host: Host
     heart: Heart
     engine: Engine | None
+    operations: Operations
     database: Database
     roster: Roster
     drain_s: float
 
     def start(self) -> None:
         bind_host(self.host)
+        bind_operations(self.operations)
         self.heart.beat()
         self.heart.start()
 
@@ -70,6 +74,7 @@ class WorkerProcess:
         self.heart.stop()
         if self.engine is not None:
             self.engine.close()
+        self.operations.close()
         try:
             self.roster.leave(self.name)
         except MathcodeError as error:
@@ -97,10 +102,7 @@ def build_worker(queue: QueueName, name: str, *, settings: Settings, celery: Cel
         else None
     )
 
-    def sign() -> None:
-        version = engine.version if engine else None
-        roster.sign(name=name, queue=queue.value, version=version, slots=settings.slots)
-
+    sign = partial(_sign, roster, engine, name=name, queue=queue, slots=settings.slots)
     heart = Heart(leases=leases, running=running, engine=engine, sign=sign, interval_s=settings.beat_s)
     reconciler = Reconciler(
         repairs=repairs, closer=closer, doorbell=doorbell, roster=roster, is_steady=heart.is_steady
@@ -111,10 +113,17 @@ def build_worker(queue: QueueName, name: str, *, settings: Settings, celery: Cel
         host=host,
         heart=heart,
         engine=engine,
+        operations=Operations(engine),
         database=database,
         roster=roster,
         drain_s=settings.drain_s,
     )
+
+
+def _sign(roster: Roster, engine: Engine | None, *, name: str, queue: QueueName, slots: int) -> None:
+    metrics = engine.metrics() if engine else None
+    version = metrics.version if metrics else None
+    roster.sign(name=name, queue=queue.value, version=version, slots=slots, metrics=metrics)
 
 
 def _load_engine(queue: QueueName, settings: Settings) -> Engine | None:

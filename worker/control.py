@@ -1,16 +1,57 @@
-"""Control commands a worker obeys at once, besides Celery's own."""
+"""Control commands a worker obeys at once, besides Celery's own. None may block: the consumer runs them."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from celery.worker.control import control_command
 
+from core.errors import ConfigurationError
 from tasks.doorbell import CANCEL
 from tasks.host import current_host
+from worker.operations import Operations, Reply
+
+_bound: list[Operations] = []
+
+
+def bind_operations(operations: Operations) -> None:
+    """Make these the ones that this process's commands begin."""
+    _bound[:] = [operations]
+
+
+def _operations() -> Operations:
+    if not _bound:
+        raise ConfigurationError("this process was not started as a worker")
+    return _bound[0]
 
 
 @control_command(name=CANCEL, args=[("job_id", str)], signature="[job_id]")
 def cancel_job(state: Any, job_id: str) -> dict[str, int]:
     """Stop this process's completions of one job."""
     return {"stopped": current_host().running.cancel(job_id)}
+
+
+@control_command(args=[("model", str)], signature="[model]")
+def sleep_engine(state: Any, model: str | None = None) -> Reply:
+    """Give the accelerator's memory back; requests wait until wake_engine. Without a model: every engine."""
+    return _operations().begin("sleep_engine", model=model, operate=lambda engine: engine.sleep())
+
+
+@control_command(args=[("model", str)], signature="[model]")
+def wake_engine(state: Any, model: str | None = None) -> Reply:
+    """Take the memory again and serve what waits. Without a model: every engine."""
+    return _operations().begin("wake_engine", model=model, operate=lambda engine: engine.wake())
+
+
+@control_command(
+    args=[("model", str), ("version", str), ("directory", str)], signature="<model> [version directory]"
+)
+def swap_adapter(state: Any, model: str, version: str | None = None, directory: str | None = None) -> Reply:
+    """Serve a LoRA adapter; with the model alone, the base model."""
+    if (version is None) != (directory is None):
+        return {"error": "swap_adapter takes a model, a version and a directory, or the model alone"}
+    path = Path(directory) if directory is not None else None
+    return _operations().begin(
+        "swap_adapter", model=model, operate=lambda engine: engine.swap_adapter(version, path)
+    )

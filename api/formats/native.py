@@ -14,6 +14,7 @@ from core.messages import (
     MAX_DEADLINE_S,
     GenerationRequest,
     JobState,
+    Priority,
     Prompt,
     Sampling,
     Strategy,
@@ -33,6 +34,7 @@ class Submission(Sampling):
     prompt: Prompt
     force_task_type: TaskType | None = None
     strategy: Strategy | None = None
+    priority: Priority = Priority.NORMAL
     deadline_s: Annotated[float, Field(gt=0.0, le=MAX_DEADLINE_S)] | None = None
 
     @field_validator("stop", mode="before")
@@ -65,6 +67,7 @@ def parse_submission(body: bytes, *, default_strategy: Strategy) -> GenerationRe
         prompt=given.prompt,
         force_task_type=given.force_task_type,
         strategy=given.strategy or default_strategy,
+        priority=given.priority,
         sampling=sampling,
         deadline_s=given.deadline_s,
     )

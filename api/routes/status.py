@@ -7,8 +7,10 @@ from collections.abc import Callable
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
+from api.formats.service import render_service
 from api.services import services
 from core.errors import Unavailable
+from core.roster import Worker
 
 blueprint = Blueprint("status", __name__)
 
@@ -22,10 +24,10 @@ def healthz() -> ResponseReturnValue:
 @blueprint.get("/v1/status")
 def status() -> ResponseReturnValue:
     s = services()
-    workers: dict[str, int] = {}
-    database = _reach(lambda: workers.update(s.roster.alive()))
+    workers: list[Worker] = []
+    database = _reach(lambda: workers.extend(s.roster.alive()))
     broker = _reach(s.events.ping)
-    return jsonify({"profile": s.settings.profile, "database": database, "broker": broker, "workers": workers})
+    return jsonify(render_service(profile=s.settings.profile, database=database, broker=broker, workers=workers))
 
 
 def _reach(probe: Callable[[], None]) -> str:

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 class ModelEngine(Generic[State]):
     """One loaded model answering many requests at once on a thread of its own, started by the constructor.
 
-    Callers beyond `slots` wait in order of arrival. Text comes in pieces at least `piece_interval_s` apart. An
+    Callers beyond `slots` wait by priority and arrival. Text comes in pieces at least `piece_interval_s` apart. An
     engine whose thread dies fails all its requests, and `alive` turns false: its process should end.
     """
 
@@ -53,6 +53,9 @@ class ModelEngine(Generic[State]):
         self._changed = Condition()
         self._arrivals: list[Sequence] = []
         self._is_closing = False
+        self._is_asleep = False
+        self._slots = slots
+        self._tokens = 0
         self._is_serving = True
         self._thread = Thread(target=self._run, name=f"engine-{spec.model}", daemon=True)
         self._thread.start()

@@ -48,6 +48,7 @@ class Sequence:
         self.has_begun = False
         self.outbox: SimpleQueue[Event] = SimpleQueue()
         self.state: Any = None
+        self.arrival: int | None = None  # its number, given by the scheduler
         self.is_finished = False
         self.is_abandoned = False
         self.max_tokens = max_tokens

@@ -51,6 +51,7 @@ def _jobs(running: Installation) -> list[str]:
         (b'{"prompt": "x", "stop": ["a\\u0000"]}', "invalid_field", "stop.0"),
         (b'{"prompt": "x", "force_task_type": "poetry"}', "invalid_field", "force_task_type"),
         (b'{"prompt": "x", "strategy": "both"}', "invalid_field", "strategy"),
+        (b'{"prompt": "x", "priority": "urgent"}', "invalid_field", "priority"),
         (b'{"prompt": "x", "deadline_s": 0}', "invalid_field", "deadline_s"),
     ],
 )

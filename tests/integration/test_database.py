@@ -34,6 +34,11 @@ def test_a_database_that_is_not_set_up_is_unavailable_and_not_a_bug(urls: Server
         database.fetch("SELECT * FROM job")
 
 
+def test_a_database_that_lacks_a_migration_is_unavailable_and_not_a_bug(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        database.fetch("SELECT a_column_of_tomorrow FROM job")
+
+
 def test_a_newer_database_is_refused(database: Database) -> None:
     database.execute("INSERT INTO schema_migration (version, name) VALUES (9999, 'future')")
     with pytest.raises(ConfigurationError, match="newer"):

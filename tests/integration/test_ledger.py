@@ -19,15 +19,16 @@ from core.messages import (
     GenerationRequest,
     JobState,
     ModelName,
+    Priority,
     Route,
     Strategy,
     TaskType,
     Verdict,
 )
 from core.repairs import Branch, RepairStore
-from core.roster import Roster
 
 MATHSTRAL, CODESTRAL = ModelName.MATHSTRAL, ModelName.CODESTRAL
+NORMAL, LOW = Priority.NORMAL, Priority.LOW
 MODELS = {TaskType.MATH: (MATHSTRAL,), TaskType.HYBRID: (MATHSTRAL, CODESTRAL)}
 
 
@@ -125,7 +126,7 @@ def test_the_fence_keeps_a_worker_that_was_given_up_from_writing(
 ) -> None:
     job = jobs.insert(_new())
     old = _claimed(lapsed, job)
-    assert repairs.reap() == [Branch(job.id, MATHSTRAL)]
+    assert repairs.reap() == [Branch(job.id, MATHSTRAL, NORMAL)]
     new = _claimed(leases, job)
     assert new.attempt == old.attempt + 1
     assert lapsed.renew([old]) == []
@@ -153,7 +154,7 @@ def test_lost_workers_are_counted_and_the_cap_ends_the_job_dead(
 ) -> None:
     job = jobs.insert(_new())
     _claimed(lapsed, job)
-    assert repairs.reap() == [Branch(job.id, MATHSTRAL)]
+    assert repairs.reap() == [Branch(job.id, MATHSTRAL, NORMAL)]
     _claimed(lapsed, job)
     assert repairs.reap() == []
     assert repairs.unmerged() == [job.id]
@@ -204,7 +205,7 @@ def test_a_model_that_waits_for_a_dead_one_is_freed_without_notes(
         assert repairs.free_waiting() == []
         _claimed(lapsed, job, MATHSTRAL)
         repairs.reap()
-    assert repairs.free_waiting() == [Branch(job.id, CODESTRAL)]
+    assert repairs.free_waiting() == [Branch(job.id, CODESTRAL, NORMAL)]
     assert _claimed(leases, job, CODESTRAL).notes is None
 
 
@@ -230,15 +231,16 @@ def test_only_as_many_waiting_jobs_are_announced_again_as_messages_are_missing(
     ids = [jobs.insert(_new()).id for _ in range(5)]
 
     def unannounced(messages: int) -> list[str]:
-        found = repairs.unannounced(MATHSTRAL, messages=messages, grace_s=0)
+        found = repairs.unannounced(MATHSTRAL, NORMAL, messages=messages, grace_s=0)
         return [branch.job_id for branch in found]
 
     assert unannounced(5) == unannounced(9) == []
     assert sorted(unannounced(3)) == ids[:2]
     assert sorted(unannounced(3)) == ids[2:4]  # the first two were announced just now
     assert sorted(unannounced(0)) == ids
-    assert repairs.unannounced(MATHSTRAL, messages=0, grace_s=60) == []
-    assert repairs.unannounced(CODESTRAL, messages=0, grace_s=0) == []
+    assert repairs.unannounced(MATHSTRAL, NORMAL, messages=0, grace_s=60) == []
+    assert repairs.unannounced(CODESTRAL, NORMAL, messages=0, grace_s=0) == []
+    assert repairs.unannounced(MATHSTRAL, LOW, messages=0, grace_s=0) == []
 
 
 def test_a_job_that_was_overtaken_is_announced_again(
@@ -246,9 +248,9 @@ def test_a_job_that_was_overtaken_is_announced_again(
 ) -> None:
     forgotten, later = jobs.insert(_new()), jobs.insert(_new())
     _claimed(leases, later)
-    (branch,) = repairs.unannounced(MATHSTRAL, messages=1000, grace_s=0)
+    (branch,) = repairs.unannounced(MATHSTRAL, NORMAL, messages=1000, grace_s=0)
     assert branch.job_id == forgotten.id
-    assert repairs.unannounced(MATHSTRAL, messages=1000, grace_s=0) == []
+    assert repairs.unannounced(MATHSTRAL, NORMAL, messages=1000, grace_s=0) == []
 
 
 def test_a_claim_of_another_process_with_the_same_number_is_fenced_off(
@@ -270,13 +272,3 @@ def test_a_worker_that_goes_on_after_the_end_is_cut_off(
     assert repairs.end_overdue(slack_s=0) == 1
     assert repairs.unmerged() == [claim.job_id]
     assert not leases.finish_job(claim, _completion(), _verdict())
-
-
-def test_the_roster_counts_workers_that_have_been_heard(database: Database) -> None:
-    roster, impatient = Roster(database, beat_s=60), Roster(database, beat_s=0)
-    for name in ("a", "b", "b"):
-        roster.sign(name=name, queue="light", version=None, slots=1)
-    assert roster.alive() == {"light": 2}
-    assert impatient.alive() == {}
-    roster.leave("a")
-    assert roster.alive() == {"light": 1}

@@ -100,6 +100,10 @@ def test_logprobs_are_there_when_asked_for(ensemble: HybridMathCodeEnsemble) -> 
     assert [len(entry["top"]) for entry in completion["logprobs"]] == [2] * completion["completion_tokens"]
 
 
+def test_priority_changes_the_turn_and_not_the_text(ensemble: HybridMathCodeEnsemble) -> None:
+    assert ensemble.generate(MATH, priority="high")["response"] == ensemble.generate(MATH)["response"]
+
+
 def test_sequential_hands_the_mathematics_to_the_code_model(ensemble: HybridMathCodeEnsemble) -> None:
     parallel = ensemble.generate(HYBRID)
     sequential = ensemble.generate(HYBRID, strategy=Strategy.SEQUENTIAL)
@@ -139,6 +143,7 @@ def test_a_deadline_without_any_text_is_an_error(ensemble: HybridMathCodeEnsembl
         ({"logprobs": 21}, "logprobs"),
         ({"tempature": 1}, "tempature"),
         ({"strategy": "both"}, "strategy"),
+        ({"priority": "urgent"}, "priority"),
         ({"force_task_type": "poetry"}, "force_task_type"),
     ],
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from core.messages import FailureCode, ModelName, Sampling
+from random import Random
+
+from core.messages import FailureCode, ModelName, Priority, Sampling
 from core.work import Work
 from ensemble.engine.detokenizer import Detokenizer
 from ensemble.engine.scheduler import Scheduler
@@ -10,9 +12,9 @@ from ensemble.engine.sequence import Sequence
 from ensemble.engine.versions import Version
 
 
-def sequence() -> Sequence:
+def sequence(priority: Priority = Priority.NORMAL) -> Sequence:
     return Sequence(
-        work=Work(messages=(), sampling=Sampling()),
+        work=Work(messages=(), sampling=Sampling(), priority=priority),
         prompt=(),
         max_tokens=4,
         detokenizer=Detokenizer(()),
@@ -46,6 +48,46 @@ def test_nobody_overtakes_a_sequence_that_has_no_room_yet() -> None:
     scheduler.admit(lambda each: each is small)
     assert scheduler.running == []
     assert list(scheduler.waiting) == [large, small]
+
+
+def test_the_more_urgent_go_first_and_equals_in_the_order_they_came() -> None:
+    scheduler = Scheduler(5)
+    arrived = [sequence(priority) for priority in Random(0).choices(list(Priority), k=40)]  # noqa: S311
+    for each in arrived:
+        scheduler.enqueue(each)
+    by_turn = sorted(arrived, key=lambda each: each.work.priority.rank)  # stable: arrival decides among equals
+    assert _admitted(scheduler) == by_turn[:5]
+    assert scheduler.waiting == by_turn[5:]
+
+
+def test_urgency_takes_nobodys_slot() -> None:
+    scheduler = Scheduler(1)
+    low, high = sequence(Priority.LOW), sequence(Priority.HIGH)
+    scheduler.enqueue(low)
+    _admitted(scheduler)
+    scheduler.enqueue(high)
+    assert _admitted(scheduler) == []
+    assert (scheduler.running, scheduler.waiting) == ([low], [high])
+
+
+def test_room_for_the_less_urgent_alone_stays_empty() -> None:
+    scheduler = Scheduler(2)
+    small, large = sequence(Priority.LOW), sequence(Priority.HIGH)
+    scheduler.enqueue(small)
+    scheduler.enqueue(large)
+    scheduler.admit(lambda each: each is small)
+    assert scheduler.running == []
+
+
+def test_who_waits_again_keeps_the_place_of_its_arrival() -> None:
+    scheduler = Scheduler(1)
+    first, second = sequence(), sequence()
+    scheduler.enqueue(first)
+    _admitted(scheduler)
+    scheduler.enqueue(second)
+    scheduler.running.remove(first)
+    scheduler.enqueue(first)
+    assert scheduler.waiting == [first, second]
 
 
 def test_a_slot_is_free_again_once_its_sequence_finished() -> None:
