@@ -25,7 +25,7 @@ from transformers import ContinuousBatchingConfig, GenerationConfig
 from benchmarks.report import Report, Row, print_table
 from benchmarks.serving import free_memory
 
-WARM_UP, FEW, MANY = 8, 8, 40
+WARM_UP, FEW, MANY = 8, 8, 56
 ROUNDS = 2
 LIMIT_S = 75.0  # of one way at one batch
 STOP_S = 10.0
@@ -96,10 +96,11 @@ class ContinuousBatching(Way):
 
     @contextmanager
     def ready(self, rows: int, tokens: int) -> Iterator[None]:
+        configure: Any = GenerationConfig
         on_cpu = self.module.device.type == "cpu"  # where it would take most of the memory for its cache
-        limits = {"num_blocks": _CPU_BLOCKS, "max_batch_tokens": 1024} if on_cpu else {}
+        limits: dict[str, Any] = {"num_blocks": _CPU_BLOCKS, "max_batch_tokens": 1024} if on_cpu else {}
         self._manager = self.module.init_continuous_batching(
-            generation_config=GenerationConfig(do_sample=False, eos_token_id=-1, pad_token_id=0),
+            generation_config=configure(do_sample=False, eos_token_id=-1, pad_token_id=0),
             continuous_batching_config=ContinuousBatchingConfig(auto_switch_to_flash=False, **limits),
         )
         try:

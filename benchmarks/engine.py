@@ -85,7 +85,7 @@ class Run:
     def slots(self) -> int:
         """One more than write at once, for the request that arrives."""
         arguments = self.arguments
-        return max(*arguments.batches, *arguments.sampled_batches, *arguments.others) + 1
+        return 1 + int(max(*arguments.batches, *arguments.sampled_batches, *arguments.others))
 
     def measure(self) -> None:
         parts: dict[str, Callable[[Serving], None]] = {

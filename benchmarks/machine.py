@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -51,12 +52,13 @@ def milliseconds(action: Callable[[], object], device: torch.device) -> float:
         begun = time.perf_counter()
         action()
         return 1e3 * (time.perf_counter() - begun)
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    event: Any = torch.cuda.Event
+    start, end = (event(enable_timing=True) for _ in range(2))
     start.record()
     action()
     end.record()
     end.synchronize()
-    return start.elapsed_time(end)
+    return float(start.elapsed_time(end))
 
 
 def measure_bandwidth(device: torch.device) -> float:

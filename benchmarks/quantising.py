@@ -25,7 +25,7 @@ def quantise(module: nn.Module) -> None:
     compact(module)
 
 
-def _quantised(linear: nn.Linear) -> nn.Module:
+def _quantised(linear: nn.Linear) -> Any:
     from bitsandbytes.nn import Linear4bit, Params4bit
 
     new: Any = Linear4bit(
@@ -41,7 +41,8 @@ def _quantised(linear: nn.Linear) -> nn.Module:
     weight = Params4bit(data, requires_grad=False, compress_statistics=False, quant_type="nf4", module=new)
     new.weight = weight._quantize(data.device)
     new.bias = linear.bias
-    return new.eval()
+    new.eval()
+    return new
 
 
 def compact(module: nn.Module) -> None:

@@ -22,28 +22,42 @@ MODELS = {"mistral": ModelName.MATHSTRAL, "mamba2": ModelName.CODESTRAL}
 SHAPES = ("full", "tiny")
 CONTEXT_TOKENS = 4096  # of prompt plus answer; nothing here needs more
 _VOCABULARY = 32_768
+_TINY_MISTRAL: dict[str, Any] = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+}
+_TINY_MAMBA2: dict[str, Any] = {
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_heads": 8,
+    "head_dim": 16,
+    "state_size": 16,
+    "n_groups": 2,
+    "chunk_size": 32,
+}
 _CLASSES: dict[ModelName, Any] = {ModelName.MATHSTRAL: MistralForCausalLM, ModelName.CODESTRAL: Mamba2ForCausalLM}
 
 
 def config_of(model: ModelName, shape: str) -> PreTrainedConfig:
     """The 7B configuration of `model`, or one that a CPU runs in no time."""
     if model is ModelName.MATHSTRAL:
-        small = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "head_dim": 16}
-        small |= {"num_attention_heads": 4, "num_key_value_heads": 2}
-        sizes = {} if shape == "full" else small
-        return MistralConfig(
-            vocab_size=_VOCABULARY, sliding_window=None, max_position_embeddings=_VOCABULARY, **sizes
-        )
-    small = {"hidden_size": 64, "num_heads": 8, "head_dim": 16, "state_size": 16, "n_groups": 2}
-    return Mamba2Config(**({} if shape == "full" else small | {"num_hidden_layers": 2, "chunk_size": 32}))
+        sizes = {} if shape == "full" else _TINY_MISTRAL
+        limits: dict[str, Any] = {"vocab_size": _VOCABULARY, "max_position_embeddings": _VOCABULARY}
+        return MistralConfig(**limits, sliding_window=None, **sizes)
+    return Mamba2Config(**({} if shape == "full" else _TINY_MAMBA2))
 
 
 def random_module(model: ModelName, shape: str, device: torch.device) -> PreTrainedModel:
     """The same weights at every call."""
     torch.manual_seed(0)
     with device:
-        module: PreTrainedModel = _CLASSES[model]._from_config(config_of(model, shape), dtype=torch.bfloat16)
-    return module.eval()
+        module: Any = _CLASSES[model]._from_config(config_of(model, shape), dtype=torch.bfloat16)
+    random: PreTrainedModel = module.eval()
+    return random
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,15 +121,16 @@ class Subject:
         head = self.module.config.vocab_size * self.module.config.hidden_size
         body = rows * tokens * 2 * (self.weight_count - head)
         attended = rows * tokens * (tokens + 1) / 2 * self.token_flops
-        return max((body + attended + rows * 2 * head) / machine.flops, self.weight_bytes / machine.bytes_per_s)
+        matmul_s: float = (body + attended + rows * 2 * head) / machine.flops
+        return max(matmul_s, self.weight_bytes / machine.bytes_per_s)
 
 
 def streamed_bytes(module: PreTrainedModel) -> int:
     """Bytes of all weights but the embedding, the scales of 4-bit ones included."""
-    embedding = module.get_input_embeddings().weight
+    embedding: Any = module.get_input_embeddings().weight
     states = [getattr(each, "quant_state", None) for each in module.parameters()]
     scales = sum(state.absmax.nbytes for state in states if state is not None)
-    return sum(each.nbytes for each in module.parameters()) - embedding.nbytes + scales
+    return int(sum(each.nbytes for each in module.parameters()) - embedding.nbytes + scales)
 
 
 def _matrix_entries(module: PreTrainedModel) -> int:

@@ -88,4 +88,4 @@ def _prompt(line: str) -> str:
     row = json.loads(line)
     if not isinstance(row, dict) or not isinstance(row.get("prompt"), str):
         raise ValueError(f"no `prompt` in {line[:80]!r}")
-    return row["prompt"]
+    return str(row["prompt"])
