@@ -75,6 +75,8 @@ def measure_capacity(served: Serving, workload: Workload, *, seconds: float = CA
             with lock:
                 ask = next(taken).again(stop)
             ask.put_to(served.engine)
+            if not stop.is_set():
+                assert ask.completion  # else a dead engine would be asked again and again
 
     served.vocabulary.forget()
     window = Window.settled(time.perf_counter(), seconds)
@@ -92,6 +94,7 @@ def measure_capacity(served: Serving, workload: Workload, *, seconds: float = CA
 
 
 def measure_arrivals(served: Serving, workload: Workload, *, capacity: float, load: float, seconds: float) -> Row:
+    served.require_alive()
     rate = load * capacity / workload.mean_answer_tokens
     offsets = workload.arrivals(rate=rate, seconds=seconds)
     served.vocabulary.forget()
@@ -101,6 +104,7 @@ def measure_arrivals(served: Serving, workload: Workload, *, capacity: float, lo
     for ask, offset in zip(asks, offsets, strict=True):
         ask.due = begun + offset
     most_waiting, cut_at = _put(served, asks, window)
+    served.require_alive()
     counted = [ask for ask in asks if window.counts(ask.due)]
     return _row(counted, cut_at) | {
         "load": load,

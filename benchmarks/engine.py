@@ -28,9 +28,9 @@ import torch
 
 from benchmarks.arrivals import CAPACITY_S, measure_arrivals, measure_capacity, print_arrivals
 from benchmarks.baselines import LIMIT_S, measure_baselines
-from benchmarks.first_token import measure_first_token, measure_prefill
+from benchmarks.first_token import measure_first_token, measure_prefill, print_first_token
 from benchmarks.machine import Machine
-from benchmarks.rates import GREEDY, SAMPLED, measure_rates
+from benchmarks.rates import GREEDY, SAMPLED, Costs, measure_rates
 from benchmarks.report import Report, Row
 from benchmarks.serving import PREFILL_TOKENS, Serving, build_engine
 from benchmarks.subjects import MODELS, SHAPES, Subject, random_module
@@ -118,17 +118,19 @@ class Run:
         return None
 
     def rates(self, served: Serving, name: str, batches: list[int], how: Sampling) -> None:
-        with self.report.part(name):
-            rows = measure_rates(served, self.subject, self.machine, batches=batches, tokens=self.tokens, how=how)
-            self.report.keep(name, rows)
+        costs = Costs(subject=self.subject, machine=self.machine, tokens=self.tokens)
+        measure_rates(served, costs, self.report, name=name, batches=batches, how=how)
 
     def first_token(self, served: Serving) -> None:
         with self.report.part("prefill"):
             rows = measure_prefill(served, self.subject, self.machine, prompt_tokens=self.tokens[0])
             self.report.keep("prefill", rows)
-        with self.report.part("first_token"):
-            rows = measure_first_token(served, others=self.arguments.others, prompt_tokens=self.tokens[0])
-            self.report.keep("first_token", rows)
+        rows = []
+        for others in self.arguments.others:
+            with self.report.part(f"first_token among {others}"):
+                rows.append(measure_first_token(served, others=others, prompt_tokens=self.tokens[0]))
+                self.report.keep("first_token", rows)
+        print_first_token(rows)
 
     def arrivals(self, served: Serving) -> None:
         rows: list[Row] = []

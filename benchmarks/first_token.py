@@ -7,8 +7,9 @@ is from the call to the first text in the caller's thread. `gap` is the time bet
 answer, of all answers: `quiet` before the first arrival, `busy` from the first arrival to the end of the last;
 the difference is what reading a prompt costs the others. `stall` is the longest gap during each arrival. The
 first table is the engine without others: prompts read alone and together, with one token each, beside the time
-their matrices take at the matmul rate of the same run. Caveat: gaps are measured where the engine's loop
-delivers a token.
+their matrices take at the matmul rate of the same run. Caveats: gaps are measured where the engine's loop
+delivers a token; one request more may need the graph of the next larger batch size, which is part of what it
+costs.
 """
 
 from __future__ import annotations
@@ -70,32 +71,31 @@ def measure_prefill(served: Serving, subject: Subject, machine: Machine, *, prom
     return rows
 
 
-def measure_first_token(served: Serving, *, others: list[int], prompt_tokens: int) -> list[Row]:
-    """One row for each of `others` that leaves a slot free."""
-    rows = [_measure_among(served, count, prompt_tokens) for count in others if count < served.slots]
-    print_table(_COLUMNS, rows)
-    return rows
-
-
-def _measure_among(served: Serving, count: int, prompt_tokens: int) -> Row:
-    sampling = Sampling(max_tokens=OTHERS_TOKENS)
-    label = f"beside {count}"
-    others = served.asks(count, prompt_tokens=prompt_tokens, sampling=sampling, label=label)
-    sampling = Sampling(max_tokens=ARRIVAL_TOKENS)
-    arrivals = served.asks(ARRIVALS, prompt_tokens=prompt_tokens, sampling=sampling, label=f"late {label}")
+def measure_first_token(served: Serving, *, others: int, prompt_tokens: int) -> Row:
+    """Needs a free slot beside `others`."""
+    label = f"beside {others}"
+    background = served.asks(
+        others, prompt_tokens=prompt_tokens, sampling=Sampling(max_tokens=OTHERS_TOKENS), label=label
+    )
+    late = Sampling(max_tokens=ARRIVAL_TOKENS)
+    arrivals = served.asks(ARRIVALS, prompt_tokens=prompt_tokens, sampling=late, label=f"late {label}")
     served.vocabulary.forget()
-    with ThreadPoolExecutor(count) as pool:
-        writing = served.put(pool, others)
+    with ThreadPoolExecutor(others) as pool:
+        writing = served.put(pool, background)
         try:
-            served.wait_until_writing(count)
+            served.wait_until_writing(others)
             quiet = time.perf_counter()
             time.sleep(QUIET_S)
             arrivals, least = _arrive(served, arrivals, writing)
         finally:
-            for ask in others:
+            for ask in background:
                 ask.cancelled.set()
     streams = [list(follower.times) for follower in served.vocabulary.followers]
-    return _row(arrivals, streams, quiet) | {"others": count, "least_writing": least}
+    return _row(arrivals, streams, quiet) | {"others": others, "least_writing": least}
+
+
+def print_first_token(rows: list[Row]) -> None:
+    print_table(_COLUMNS, rows)
 
 
 def _arrive(served: Serving, asks: list[Ask], writing: list[Future[Ask]]) -> tuple[list[Ask], int]:

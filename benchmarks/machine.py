@@ -32,11 +32,14 @@ class Machine:
     @classmethod
     def measure(cls, device: torch.device) -> Machine:
         on_cuda = device.type == "cuda"
+        bytes_per_s, flops = measure_bandwidth(device), measure_matmul(device)
+        if on_cuda:
+            torch.cuda.empty_cache()  # the operands were large
         return cls(
             name=torch.cuda.get_device_name(device) if on_cuda else "CPU",
             device=device,
-            bytes_per_s=measure_bandwidth(device),
-            flops=measure_matmul(device),
+            bytes_per_s=bytes_per_s,
+            flops=flops,
         )
 
     def __str__(self) -> str:

@@ -29,7 +29,7 @@ import torch
 from benchmarks.engine import add_common_arguments
 from benchmarks.machine import Machine
 from benchmarks.quantising import quantise
-from benchmarks.rates import GREEDY, measure_rates
+from benchmarks.rates import GREEDY, Costs, measure_rates
 from benchmarks.report import Report, Row, print_table
 from benchmarks.serving import Serving, build_engine, free_memory
 from benchmarks.subjects import Subject, random_module
@@ -155,11 +155,11 @@ def answer_together(served: list[Serving], arguments: argparse.Namespace) -> Non
 def report_rates(arguments: argparse.Namespace, subject: Subject, machine: Machine, report: Report) -> None:
     served: Serving | None = None
     tokens = arguments.prompt_tokens, arguments.new_tokens
-    with report.part(f"rates of {subject.model} in 4-bit"):
+    with report.part(f"engine of {subject.model} in 4-bit"):
         served = build_engine(subject, slots=max(arguments.batches), context_tokens=sum(tokens))
-        rows = measure_rates(served, subject, machine, batches=arguments.batches, tokens=tokens, how=GREEDY)
-        report.keep(f"rates of {subject.model}", rows)
     if served is not None:
+        costs, name = Costs(subject=subject, machine=machine, tokens=tokens), f"{subject.model} in 4-bit"
+        measure_rates(served, costs, report, name=name, batches=arguments.batches, how=GREEDY)
         served.close()
 
 

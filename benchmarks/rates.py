@@ -15,9 +15,10 @@ nucleus is nearly the whole vocabulary.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from benchmarks.machine import Machine
-from benchmarks.report import Row, print_table
+from benchmarks.report import Report, Row, print_table
 from benchmarks.serving import Ask, Serving, median
 from benchmarks.subjects import Subject
 from core.messages import Sampling
@@ -38,26 +39,37 @@ _COLUMNS = [
 
 
 def measure_rates(
-    served: Serving,
-    subject: Subject,
-    machine: Machine,
-    *,
-    batches: list[int],
-    tokens: tuple[int, int],
-    how: Sampling,
-) -> list[Row]:
-    """One row for each of `batches`; `tokens` are those of a prompt and of an answer."""
-    rows = []
+    served: Serving, costs: Costs, report: Report, *, name: str, batches: list[int], how: Sampling
+) -> None:
+    """Print and keep one row for each of `batches`; one that fails leaves the others."""
+    rows: list[Row] = []
     for requests in batches:
-        row = measure_batch(served, requests, tokens=tokens, how=how)
-        context = tokens[0] + tokens[1] / 2
-        bound = subject.bound(machine, rows=requests, context=context)
-        row["bound"], row["serial"] = requests / bound.step_s, requests / bound.serial_s
-        row["of_bound"], row["of_serial"] = row["decode"] / row["bound"], row["decode"] / row["serial"]
-        row["memory_ms"], row["matmul_ms"] = 1e3 * bound.memory_s, 1e3 * bound.matmul_s
-        rows.append(row)
+        with report.part(f"{name}, {requests} at once"):
+            row = measure_batch(served, requests, tokens=costs.tokens, how=how)
+            rows.append(row | costs.beside(requests, row["decode"]))
+            report.keep(name, rows)
     print_table(_COLUMNS, rows)
-    return rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What a model's steps cost at least on a machine, for prompts and answers of `tokens` tokens."""
+
+    subject: Subject
+    machine: Machine
+    tokens: tuple[int, int]
+
+    def beside(self, requests: int, decode: float) -> Row:
+        """The bounds of so many requests, at their mean context, and which share of them `decode` reaches."""
+        bound = self.subject.bound(self.machine, rows=requests, context=self.tokens[0] + self.tokens[1] / 2)
+        return {
+            "bound": requests / bound.step_s,
+            "of_bound": decode * bound.step_s / requests,
+            "serial": requests / bound.serial_s,
+            "of_serial": decode * bound.serial_s / requests,
+            "memory_ms": 1e3 * bound.memory_s,
+            "matmul_ms": 1e3 * bound.matmul_s,
+        }
 
 
 def measure_batch(served: Serving, requests: int, *, tokens: tuple[int, int], how: Sampling) -> Row:

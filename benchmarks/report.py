@@ -106,6 +106,8 @@ def describe(error: BaseException) -> str:
 
 def print_table(columns: Sequence[tuple[str, str, str]], rows: Sequence[Row]) -> None:
     """`columns` are (key, heading, format); a missing or undefined value is a dash."""
+    if not rows:
+        return
     widths = [max(len(heading), *(len(_cell(row, key, form)) for row in rows)) for key, heading, form in columns]
     for line in (
         [heading for _, heading, _ in columns],

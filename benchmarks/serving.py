@@ -117,7 +117,8 @@ class Ask:
     def completion(self) -> Completion:
         """Raises RuntimeError where the request failed."""
         if not isinstance(self.outcome, Completion):
-            raise RuntimeError(f"a request failed: {self.outcome}")
+            reason = None if self.outcome is None else self.outcome.message
+            raise RuntimeError(f"a request failed: {reason}")
         return self.outcome
 
     @property
@@ -140,6 +141,11 @@ class Serving:
         del self.engine
         free_memory()
 
+    def require_alive(self) -> None:
+        """Raise RuntimeError where the engine's loop has died."""
+        if not self.engine.alive:
+            raise RuntimeError("the engine died")
+
     def asks(self, count: int, *, prompt_tokens: int, sampling: Sampling, label: str = "prompt") -> list[Ask]:
         """`count` requests with different prompts of equal length, not yet put."""
         names = [f"{label} {number}" for number in range(count)]
@@ -159,9 +165,10 @@ class Serving:
                 future.result()
 
     def wait_until_writing(self, count: int) -> None:
-        """Wait until `count` answers have their first token. Raises TimeoutError."""
+        """Wait until `count` answers have their first token. Raises TimeoutError or RuntimeError."""
         limit = time.perf_counter() + PATIENCE_S
         while sum(bool(follower.times) for follower in self.vocabulary.followers) < count:
+            self.require_alive()
             if time.perf_counter() > limit:
                 raise TimeoutError(f"{count} requests had no first token within {PATIENCE_S:.0f} s")
             time.sleep(0.005)
