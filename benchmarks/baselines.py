@@ -3,12 +3,13 @@
     python -m benchmarks.engine mistral|mamba2 --parts baselines [--baseline-batches 1 64]
 
 Greedy, all prompts of equal length, the default attention (sdpa). Each way first generates a few tokens
-(`set-up s`: compiling, capturing), then FEW and MANY tokens, the lesser of two rounds each. The difference
-gives the time of a step, so that reading prompts and what each call does anew count for none; `decode/s` is
-made from it. `tokens/s` is what follows for whole answers, prompts included: the time to the first token plus
-as many steps as the engine wrote. Every way has a limit of seconds and prints its error, or its refusal, in its
-row. Caveats: the context is shorter than that of the engine's mean step, which favours these ways; continuous
-batching is measured with all requests there from the start.
+(`set-up s`: compiling, capturing; `compiled` counts the graphs that torch.compile made), then FEW and MANY
+tokens, the lesser of two rounds each. The difference gives the time of a step, so that reading prompts and what
+each call does anew count for none; `decode/s` is made from it. `tokens/s` is what follows for whole answers,
+prompts included: the time to the first token plus as many steps as the engine wrote. Every way has a limit of
+seconds and prints its error, or its refusal, in its row. Caveats: the context is shorter than that of the
+engine's mean step, which favours these ways; continuous batching is measured with all requests there from the
+start.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch._dynamo.utils
 from transformers import ContinuousBatchingConfig, GenerationConfig
 
 from benchmarks.report import Report, Row, print_table
@@ -36,6 +38,7 @@ _COLUMNS = [
     ("rate", "tokens/s", ".0f"),
     ("decode", "decode/s", ".0f"),
     ("set_up_s", "set-up s", ".1f"),
+    ("graphs", "compiled", "d"),
     ("error", "error", "s"),
 ]
 
@@ -75,6 +78,7 @@ class Generate(Way):
     @contextmanager
     def ready(self, rows: int, tokens: int) -> Iterator[None]:
         torch.compiler.reset()  # else code compiled for the batch before would be made to serve all sizes
+        torch._dynamo.utils.counters.clear()
         yield
 
     def generate(self, rows: int, tokens: int) -> int:
@@ -161,6 +165,7 @@ def _measure(way: Way, rows: int, answer_tokens: int) -> Row:
     with way.ready(rows, MANY):
         way.generate(rows, WARM_UP)
         set_up_s = time.perf_counter() - begun
+        graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
         few, many = ([_seconds(way, rows, tokens) for _ in range(ROUNDS)] for tokens in (FEW, MANY))
     step_s = (min(many) - min(few)) / (MANY - FEW)
     if step_s <= 0:
@@ -170,6 +175,7 @@ def _measure(way: Way, rows: int, answer_tokens: int) -> Row:
         "decode": rows / step_s,
         "rate": rows * answer_tokens / (first_s + (answer_tokens - 1) * step_s),
         "set_up_s": set_up_s,
+        "graphs": graphs,
         "few_s": few,
         "many_s": many,
     }
