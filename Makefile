@@ -11,15 +11,18 @@ TORCH := torch==2.13.0
 # Prompts shown by the demo; where this file is missing it uses its own.
 PROMPTS := ../shared/routing/dev.jsonl
 
+# Where the benchmarks of the GPU leave their raw numbers.
+RESULTS := bench-results
+
 RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test lint format bench docs lock hooks clean
+.PHONY: help demo up test lint format bench bench-gpu docs lock hooks clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 demo: $(RUNTIME) ## Install, start everything, answer prompts of all kinds, stop everything
 	$(BIN)/mathcode demo $(if $(wildcard $(PROMPTS)),--prompts $(PROMPTS))
@@ -40,10 +43,20 @@ format: $(DEV) ## Rewrite the sources in the project's style
 	$(BIN)/python -m ruff check --fix
 	$(BIN)/python -m ruff format
 
-bench: $(DEV) ## Measure the queue's overhead and the stack's footprint (and the router, with labelled prompts)
+bench: $(DEV) ## Measure what needs no GPU: queue, footprint, tiny engines (and the router, with labelled prompts)
 	$(BIN)/python -m benchmarks.queue_overhead
 	$(BIN)/python -m benchmarks.footprint
+	$(BIN)/python -m benchmarks.engine_cpu
 	$(if $(wildcard $(PROMPTS)),$(BIN)/python -m benchmarks.routing $(PROMPTS))
+
+bench-gpu: $(RUNTIME) ## Measure the engine at full 7B size on one CUDA GPU, after installing .[gpu] (about 10 minutes)
+	@mkdir -p $(RESULTS)
+	@failed=0; for model in mistral mamba2; do \
+		$(BIN)/python -m benchmarks.engine $$model --json $(RESULTS)/engine-$$model.json \
+			$(if $(wildcard $(PROMPTS)),--prompts $(PROMPTS)) || failed=1; \
+	done; \
+	$(BIN)/python -m benchmarks.nf4 --json $(RESULTS)/nf4.json || failed=1; \
+	exit $$failed
 
 docs: $(RUNTIME) ## Write docs/configuration.md from the settings
 	$(BIN)/python -m core.settings_reference > docs/configuration.md

@@ -12,91 +12,39 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Mamba2Config, Mamba2ForCausalLM, MistralConfig, MistralForCausalLM, PreTrainedModel
 
+from benchmarks.machine import Machine, milliseconds
+from benchmarks.subjects import MODELS, SHAPES, Subject, random_module
+from core.messages import ModelName
+from ensemble.engine.mamba2_network import Mamba2Network
+from ensemble.engine.mistral_network import MistralNetwork
 from ensemble.engine.network import Chunk, SlotNetwork
+from ensemble.engine.paged_cache import CacheShape
 
 PROMPT_TOKENS = 256
 STEPS = 128  # decoded per batch size, after as many that are not timed
 STEPS_PER_TIMING = 16  # the least is twice the tokens between two writes of Mamba2's state
 PREFILL_CHUNKS = (1, 4, 16, 32)  # prompts read at once
-COPY_BYTES = 1 << 33
+CONTEXT_TOKENS = 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """A network under test, and what its step must move."""
-
+def build_network(subject: Subject, slots: int) -> SlotNetwork:
+    """The network alone, warmed up, with room for what is decoded here."""
+    module = subject.module
     network: SlotNetwork
-    weight_bytes: int
-    state_bytes: int  # of one sequence, read in each step, whatever its length
-    token_bytes: int  # of one token of context, read in each step
-
-
-def build_mamba2(slots: int) -> Subject:
-    from ensemble.engine.mamba2_network import Mamba2Network
-
-    module = random_module(Mamba2ForCausalLM, Mamba2Config())
-    config: Any = module.config
-    state = config.num_hidden_layers * config.num_heads * config.head_dim * config.state_size
-    network = Mamba2Network(module, slots=slots)
+    if subject.model is ModelName.CODESTRAL:
+        state_dtype = torch.bfloat16 if module.device.type == "cuda" else torch.float32
+        network = Mamba2Network(module, slots=slots, state_dtype=state_dtype)
+    else:
+        pages = slots * CacheShape.of(module.config).pages_for(PROMPT_TOKENS + 2 * STEPS + 1)
+        network = MistralNetwork(module, slots=slots, pages=pages, context_tokens=CONTEXT_TOKENS)
     network.warm_up()
-    return Subject(network=network, weight_bytes=streamed_bytes(module), state_bytes=2 * 2 * state, token_bytes=0)
-
-
-def build_mistral(slots: int) -> Subject:
-    from ensemble.engine.mistral_network import MistralNetwork
-    from ensemble.engine.paged_cache import CacheShape
-
-    config = MistralConfig(vocab_size=32_768, sliding_window=None, max_position_embeddings=32_768)
-    module = random_module(MistralForCausalLM, config)
-    context = PROMPT_TOKENS + 2 * STEPS + 1
-    pages = slots * CacheShape.of(config).pages_for(context)
-    network = MistralNetwork(module, slots=slots, pages=pages, context_tokens=1024)
-    network.warm_up()
-    width = config.num_key_value_heads * (config.hidden_size // config.num_attention_heads)
-    return Subject(
-        network=network,
-        weight_bytes=streamed_bytes(module),
-        state_bytes=0,
-        token_bytes=2 * 2 * width * config.num_hidden_layers,
-    )
-
-
-def random_module(architecture: Any, config: Any) -> PreTrainedModel:
-    torch.manual_seed(0)
-    with torch.device("cuda"):
-        module: PreTrainedModel = architecture._from_config(config, dtype=torch.bfloat16)
-    return module.eval()
-
-
-def streamed_bytes(module: PreTrainedModel) -> int:
-    embedding = module.get_input_embeddings().weight
-    return sum(each.nbytes for each in module.parameters()) - embedding.nbytes
-
-
-def milliseconds(action: Callable[[], object]) -> float:
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    start.record()
-    action()
-    end.record()
-    end.synchronize()
-    return start.elapsed_time(end)
-
-
-def measure_bandwidth() -> float:
-    """Bytes read plus bytes written per second by a large copy."""
-    source = torch.randint(0, 1 << 62, (COPY_BYTES // 8,), device="cuda")
-    target = torch.empty_like(source)
-    timings = [milliseconds(lambda: target.copy_(source)) for _ in range(8)]
-    return 2 * COPY_BYTES / (1e-3 * statistics.median(timings[2:]))
+    return network
 
 
 def prompts(rows: int) -> Iterator[Chunk]:
@@ -122,9 +70,9 @@ def close(network: SlotNetwork, rows: int) -> None:
 
 def time_step(network: SlotNetwork, rows: int) -> float:
     """Median milliseconds of a step; tokens are fed back, so memory holds what a model would really see."""
-    slots = torch.arange(rows, device="cuda")
+    slots = torch.arange(rows, device=network.device)
     logits = read_prompts(network, rows, at_once=16)
-    position = torch.full((rows,), PROMPT_TOKENS, device="cuda")
+    position = torch.full((rows,), PROMPT_TOKENS, device=network.device)
 
     def advance(steps: int) -> None:
         nonlocal logits
@@ -134,20 +82,21 @@ def time_step(network: SlotNetwork, rows: int) -> float:
 
     tokens = logits.argmax(-1)
     advance(STEPS)
-    timings = [milliseconds(lambda: advance(STEPS_PER_TIMING)) for _ in range(STEPS // STEPS_PER_TIMING)]
+    timings = [
+        milliseconds(lambda: advance(STEPS_PER_TIMING), network.device) for _ in range(STEPS // STEPS_PER_TIMING)
+    ]
     close(network, rows)
     if not logits.isfinite().all():
         raise RuntimeError("logits are not finite")
     return statistics.median(timings) / STEPS_PER_TIMING
 
 
-def report_steps(subject: Subject, batches: list[int], bandwidth: float) -> None:
+def report_steps(subject: Subject, network: SlotNetwork, batches: list[int], machine: Machine) -> None:
     context = PROMPT_TOKENS + STEPS + STEPS // 2
     print(f"{'batch':>6} {'step ms':>9} {'bound ms':>9} {'tokens/s':>9} {'of bound':>9}")
     for rows in batches:
-        step = time_step(subject.network, rows)
-        moved = subject.weight_bytes + rows * (subject.state_bytes + context * subject.token_bytes)
-        bound = 1e3 * moved / bandwidth
+        step = time_step(network, rows)
+        bound = 1e3 * subject.bound(machine, rows=rows, context=context).memory_s
         print(f"{rows:>6} {step:>9.3f} {bound:>9.3f} {1e3 * rows / step:>9.0f} {bound / step:>9.1%}")
 
 
@@ -156,7 +105,7 @@ def report_prefill(network: SlotNetwork, counts: list[int]) -> None:
     for rows in counts:
         timings = []
         for _ in range(4):
-            timings.append(milliseconds(partial(read_prompts, network, rows, at_once=rows)))
+            timings.append(milliseconds(partial(read_prompts, network, rows, at_once=rows), network.device))
             close(network, rows)
         least = min(timings[1:])
         print(f"{rows:>8} {PROMPT_TOKENS:>9} {least:>9.2f} {1e3 * rows * PROMPT_TOKENS / least:>9.0f}")
@@ -165,16 +114,20 @@ def report_prefill(network: SlotNetwork, counts: list[int]) -> None:
 @torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("network", choices=["mamba2", "mistral"])
+    parser.add_argument("network", choices=list(MODELS))
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 64, 256])
+    parser.add_argument("--shape", choices=SHAPES, default="full")
+    parser.add_argument("--device", type=torch.device, default=torch.device("cuda"))
     arguments = parser.parse_args()
-    bandwidth = measure_bandwidth()
-    print(f"{torch.cuda.get_device_name()}: copies move {bandwidth / 1e12:.2f} TB/s (read + written)")
+    machine = Machine.measure(arguments.device)
+    print(machine)
     slots = max(*arguments.batches, *PREFILL_CHUNKS)
-    subject = build_mamba2(slots) if arguments.network == "mamba2" else build_mistral(slots)
-    print(f"weights {subject.weight_bytes / 1e9:.2f} GB, in use {torch.cuda.memory_allocated() / 1e9:.1f} GB")
-    report_steps(subject, arguments.batches, bandwidth)
-    report_prefill(subject.network, [count for count in PREFILL_CHUNKS if count <= slots])
+    model = MODELS[arguments.network]
+    subject = Subject.of(model, random_module(model, arguments.shape, arguments.device))
+    network = build_network(subject, slots)
+    print(f"{subject.weight_bytes / 1e9:.2f} GB of weights read in a step, {slots} slots")
+    report_steps(subject, network, arguments.batches, machine)
+    report_prefill(network, [count for count in PREFILL_CHUNKS if count <= slots])
 
 
 if __name__ == "__main__":

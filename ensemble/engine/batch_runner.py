@@ -102,6 +102,7 @@ class BatchRunner:
             raise OutOfMemory(results)
         return results
 
+    @torch.inference_mode()
     def warm_up(self) -> None:
         """Read prompts and write tokens, so that kernels are compiled and graphs captured before any request.
 

@@ -44,6 +44,7 @@ def build_engine(
         torch.set_num_threads(1)  # its operations are too small to share
     context_tokens = min(spec.context_tokens, positions_of(directory) or spec.context_tokens)
     runner, context_tokens = build_runner(model, network, settings, context_tokens=context_tokens)
+    runner.warm_up()
     return ModelEngine(
         spec=replace(spec, context_tokens=context_tokens),
         vocabulary=tokenizer,

@@ -16,7 +16,7 @@ from ensemble.engine.runner import OutOfMemory, Result
 
 
 class SleepableRunner:
-    """The loop's runner, awake and warm once built. That raises torch.OutOfMemoryError where it does not fit."""
+    """The loop's runner, awake once built. Building it raises torch.OutOfMemoryError where it does not fit."""
 
     def __init__(self, source: NetworkSource, *, prefill_tokens: int = PREFILL_TOKENS) -> None:
         self._source = source
@@ -67,6 +67,10 @@ class SleepableRunner:
                 ) from error
         self._adapters[place] = adapter
 
+    def warm_up(self) -> None:
+        """Compile and capture everything now; `wake` does so by itself."""
+        self._awake.warm_up()
+
     def sleep(self) -> None:
         """Let everything on the device go; every sequence must have been released."""
         self._runner = None
@@ -89,12 +93,13 @@ class SleepableRunner:
         runner = BatchRunner(self._source.bring(), prefill_tokens=self._prefill_tokens)
         for place, adapter in self._adapters.items():
             runner.network.adopt(place, adapter)
-        runner.warm_up()
         return runner
 
     def _bring_if_it_fits(self) -> BatchRunner | None:
         """In a function of its own: an exception keeps alive whatever its frames have taken."""
         try:
-            return self._bring()
+            runner = self._bring()
+            runner.warm_up()
         except torch.OutOfMemoryError:
             return None
+        return runner
