@@ -10,6 +10,7 @@ from torch.nn import functional
 
 _WIDEST_NORM = 1 << 14  # what one program holds in registers
 _COLUMNS = 1024  # of a row of `swiglu`, in one program
+_LEAST_BLOCK = 64
 _VECTOR_TILE, _VECTOR_BLOCK = 4, 2048  # of weights: 94 % of the copy bandwidth of an H200, the best of those tried
 
 
@@ -33,24 +34,35 @@ class Norm(NamedTuple):
         return out
 
 
+class LowRankVector(NamedTuple):
+    """What is added to a product with one vector: up (rows, rank) @ (low * mask), the latter two (1, rank).
+
+    `low` is fp32; the rank is a power of two.
+    """
+
+    low: Tensor
+    mask: Tensor
+    up: Tensor
+
+
 def project(x: Tensor, weight: Tensor, norm: Norm) -> Tensor:
     """weight @ norm(x), of n rows."""
     if _is_vector(x, weight):
-        return _multiply_vector(x, weight, x.new_empty((1, weight.shape[0])), norm=norm)
+        return multiply_vector(x, weight, x.new_empty((1, weight.shape[0])), norm=norm)
     return functional.linear(norm(x), weight)
 
 
 def project_gated(x: Tensor, weight: Tensor, norm: Norm) -> Tensor:
     """silu(gate) * up of n rows, where `weight` is that of the gates above that of the ups."""
     if _is_vector(x, weight):
-        return _multiply_vector(x, weight, x.new_empty((1, weight.shape[0] // 2)), norm=norm, gated=True)
+        return multiply_vector(x, weight, x.new_empty((1, weight.shape[0] // 2)), norm=norm, gated=True)
     return swiglu(functional.linear(norm(x), weight))
 
 
 def add_projected(out: Tensor, x: Tensor, weight: Tensor) -> None:
     """Add weight @ x to the n rows of `out`."""
     if _is_vector(x, weight):
-        _multiply_vector(x, weight, out, added=True)
+        multiply_vector(x, weight, out, added=True)
     else:
         out.addmm_(x, weight.T)
 
@@ -70,34 +82,40 @@ def swiglu(both: Tensor) -> Tensor:
 
 def _is_vector(x: Tensor, weight: Tensor) -> bool:
     """Whether the kernel for one row takes it: for more, cuBLAS is better."""
-    rows, width = weight.shape
-    return x.is_cuda and x.shape[0] == 1 and width % _VECTOR_BLOCK == 0 and rows % (2 * _VECTOR_TILE) == 0
+    return x.is_cuda and x.shape[0] == 1 and takes_vector(weight)
 
 
-def _multiply_vector(
+def takes_vector(weight: Tensor) -> bool:
+    """Whether `multiply_vector` takes this weight: whole tiles of rows, gates and ups too, in even blocks."""
+    return weight.shape[0] % (2 * _VECTOR_TILE) == 0 and weight.shape[1] % _LEAST_BLOCK == 0
+
+
+def multiply_vector(
     x: Tensor,
     weight: Tensor,
     out: Tensor,
     *,
     norm: Norm | None = None,
+    low_rank: LowRankVector | None = None,
     gated: bool = False,
     added: bool = False,
 ) -> Tensor:
+    """Fill `out` (1, rows) with the product of `weight` and one vector `x` (1, width) or its norm, or add it."""
     from ensemble.engine import dense_kernels as kernels
 
+    width = weight.shape[1]
+    low, mask, up = low_rank or (x, x, x)
     kernels.multiply_vector[(out.shape[1] // _VECTOR_TILE,)](
-        x,
-        weight,
-        x if norm is None else norm.weight,
-        out,
+        *(x, weight, x if norm is None else norm.weight, out, low, mask, up),
         0.0 if norm is None else norm.eps,
         ROWS=out.shape[1],
-        WIDTH=weight.shape[1],
+        WIDTH=width,
+        RANK=0 if low_rank is None else low_rank.low.shape[1],
         NORMED=norm is not None,
         GATED=gated,
         ADDED=added,
         TILE=_VECTOR_TILE,
-        BLOCK=_VECTOR_BLOCK,
+        BLOCK=min(_VECTOR_BLOCK, width & -width),
         num_warps=4,
     )
     return out

@@ -42,9 +42,13 @@ def multiply_vector(
     weight: tl.tensor,
     norm: tl.tensor,
     out: tl.tensor,
+    low: tl.tensor,
+    mask: tl.tensor,
+    high: tl.tensor,
     eps: tl.tensor,
     ROWS: tl.constexpr,
     WIDTH: tl.constexpr,
+    RANK: tl.constexpr,
     NORMED: tl.constexpr,
     GATED: tl.constexpr,
     ADDED: tl.constexpr,
@@ -54,7 +58,8 @@ def multiply_vector(
     """TILE rows of weight @ x, for one vector x of WIDTH; the weight is read once, at memory speed.
 
     NORMED: x is divided by its root mean square and scaled by `norm` first. GATED: rows from ROWS on are the ups
-    to the gates before them. ADDED: the result is added to `out`. BLOCK divides WIDTH, TILE divides ROWS.
+    to the gates before them. ADDED: the result is added to `out`. RANK, if not 0: so is high (ROWS, RANK) @ (low
+    * mask). BLOCK divides WIDTH, TILE divides ROWS.
     """
     row, column = tl.program_id(0) * TILE + tl.arange(0, TILE), tl.arange(0, BLOCK)
     at = weight + row.to(tl.int64)[:, None] * WIDTH + column[None, :]
@@ -72,6 +77,10 @@ def multiply_vector(
     result = tl.sum(gate, 1) * scale
     if GATED:
         result *= tl.sigmoid(result) * tl.sum(up, 1) * scale
+    if RANK > 0:
+        part = tl.arange(0, RANK)
+        chosen = tl.load(low + part) * tl.load(mask + part).to(tl.float32)
+        result += tl.sum(tl.load(high + row[:, None] * RANK + part[None, :]).to(tl.float32) * chosen[None, :], 1)
     if ADDED:
         result += tl.load(out + row).to(tl.float32)
     tl.store(out + row, result.to(out.dtype.element_ty))

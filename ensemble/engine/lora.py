@@ -16,33 +16,40 @@ from torch.nn import functional
 from ensemble.engine.adapter import Adapter
 from ensemble.engine.versions import PLACES
 
+_LEAST_RANK = 16
+
 
 class AdaptedLinear:
-    """`base`, and room for adapters of up to `rank` beside it."""
+    """`base`, and room for adapters of up to `rank` beside it.
+
+    `down` (PLACES * rank, inputs) and `up` (outputs, PLACES * rank) hold one adapter behind the other.
+    """
 
     def __init__(self, base: nn.Linear, bank: AdapterBank, *, rank: int) -> None:
         self.base = base
         self._bank = bank
         self._rank = rank
         dtype, device = bank.dtype, bank.device
-        self._down = torch.zeros(PLACES * rank, base.in_features, dtype=dtype, device=device)
-        self._up = torch.zeros(base.out_features, PLACES * rank, dtype=dtype, device=device)
+        self.down = torch.zeros(PLACES * rank, base.in_features, dtype=dtype, device=device)
+        self.up = torch.zeros(base.out_features, PLACES * rank, dtype=dtype, device=device)
+
+    @property
+    def mask(self) -> Tensor:
+        """Which columns count for each of the rows being computed, (n, PLACES * rank)."""
+        return self._bank.mask
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self.add(self.base(x), x)
-
-    def add(self, out: Tensor, x: Tensor) -> Tensor:
-        """Add to the n rows of `out` what each one's adapter makes of `x`."""
-        return out.addmm_(functional.linear(x, self._down) * self._bank.mask, self._up.T)
+        out: Tensor = self.base(x)
+        return out.addmm_(functional.linear(x, self.down) * self.mask, self.up.T)
 
     def put(self, place: int, adapter: Adapter, name: str) -> None:
         """Copy its product for this map, which is called `name`, into `place`."""
         begin, product = place * self._rank, adapter.products.get(name)
-        self._down[begin : begin + self._rank] = 0
-        self._up[:, begin : begin + self._rank] = 0
+        self.down[begin : begin + self._rank] = 0
+        self.up[:, begin : begin + self._rank] = 0
         if product is not None:
-            self._down[begin : begin + adapter.rank] = product.down.to(self._down)
-            self._up[:, begin : begin + adapter.rank] = product.up.to(self._up)
+            self.down[begin : begin + adapter.rank] = product.down.to(self.down)
+            self.up[:, begin : begin + adapter.rank] = product.up.to(self.up)
 
 
 class AdapterBank:
@@ -68,7 +75,8 @@ class AdapterBank:
         return rank <= self._rank
 
     def grow(self, rank: int) -> None:
-        """Make room for adapters of `rank` in new tensors, `adapted`; what was held moves there."""
+        """Make room for adapters of `rank` and a little more, in new tensors; what was held moves there."""
+        rank = max(_LEAST_RANK, 1 << (rank - 1).bit_length())  # as kernels like it
         adapted = {name: AdaptedLinear(linear, self, rank=rank) for name, linear in self._linears.items()}
         self._masks = self._masks_of(rank)
         self._rank, self.adapted = rank, adapted

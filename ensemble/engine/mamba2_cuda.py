@@ -2,43 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TypeGuard
-
 import torch
 import triton
 from torch import Tensor, nn
 
-from ensemble.engine.mamba2_layer import Gated, Layer, Linear, Norm, Rows
+from ensemble.engine.dense import LowRankVector, multiply_vector, takes_vector
+from ensemble.engine.dense import Norm as VectorNorm
+from ensemble.engine.lora import AdaptedLinear
+from ensemble.engine.mamba2_layer import Layer, Linear, Norm, Rows
 from ensemble.engine.mamba2_memory import WINDOW, LayerMemory, Mamba2Shape
 from ensemble.engine.mamba2_scan_kernels import convolve, scan_rows
 from ensemble.engine.mamba2_step_kernels import prepare, read_states
-from ensemble.engine.norm_kernels import add_normalize, multiply_group_normed, multiply_normed, normalize_groups
+from ensemble.engine.norm_kernels import add_normalize, normalize_groups
 from ensemble.engine.packing import Packing
-
-_ROWS_PER_PROGRAM = 4  # of a weight, in the product with one vector
 
 
 class CudaKernels:
-    """One row goes through our own matrix-vector products, several through the linear maps as they are."""
+    """One row goes through our own product with a vector, several through the linear maps as they are."""
 
     def normed_linear(self, hidden: Tensor, update: Tensor | None, norm: Norm, linear: Linear) -> Tensor:
-        if update is None and len(hidden) == 1 and is_plain(linear):
-            return _multiply_normed(hidden, norm, linear.weight)
-        return linear(_add_normalize(hidden, update, norm))
+        weight = _vector_weight(linear) if update is None and len(hidden) == 1 else None
+        if weight is None:
+            return linear(_add_normalize(hidden, update, norm))
+        vector_norm = VectorNorm(norm.weight, norm.eps)
+        out = hidden.new_empty((1, len(weight)), dtype=weight.dtype)
+        low_rank = _low_rank(linear, hidden, norm=vector_norm)
+        return multiply_vector(hidden, weight, out, norm=vector_norm, low_rank=low_rank)
 
-    def linear_from_gated(self, gated: Gated, norm: Norm, linear: Linear, hidden: Tensor) -> Tensor | None:
-        if len(hidden) == 1 and gated.squares is not None and is_plain(linear):
-            _multiply_group_normed(gated, norm, linear.weight, hidden)
-            return None
-        return linear(_normalize(gated.values, norm))
+    def linear_from_gated(self, gated: Tensor, norm: Norm, linear: Linear, hidden: Tensor) -> Tensor | None:
+        normed = _normalize(gated, norm)
+        weight = _vector_weight(linear) if len(hidden) == 1 else None
+        if weight is None:
+            return linear(normed)
+        multiply_vector(normed, weight, hidden, low_rank=_low_rank(linear, normed), added=True)
+        return None
 
-    def mix_next(self, layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -> Gated:
+    def mix_next(self, layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -> Tensor:
         shape, n = layer.shape, len(projected)
         scratch = _prepare(layer, memory, projected, rows)
-        gated = Gated(projected.new_empty(n, shape.inner), layer.a.new_empty(n, shape.heads))
+        gated = projected.new_empty(n, shape.inner)
         read_states[n, shape.heads](
-            *(rows.slots, rows.positions, projected, *scratch, memory.state, memory.x, memory.b),
-            *(gated.values, gated.squares),
+            *(rows.slots, rows.positions, projected, *scratch, memory.state, memory.x, memory.b, gated),
             STRIDE=projected.shape[1],
             **_head_sizes(shape),
             GROUPS=shape.groups,
@@ -47,7 +51,7 @@ class CudaKernels:
         )
         return gated
 
-    def mix_prompts(self, layer: Layer, memory: LayerMemory, projected: Tensor, packing: Packing) -> Gated:
+    def mix_prompts(self, layer: Layer, memory: LayerMemory, projected: Tensor, packing: Packing) -> Tensor:
         shape = layer.shape
         convolved = _convolve(layer, memory, projected, packing)
         gated = projected.new_empty(len(projected), shape.inner)
@@ -62,12 +66,23 @@ class CudaKernels:
             num_warps=4,
             num_stages=2,
         )
-        return Gated(gated)
+        return gated
 
 
-def is_plain(linear: Linear) -> TypeGuard[nn.Linear]:
-    """Whether its weight can be read directly: no quantization, adapter or bias."""
-    return type(linear) is nn.Linear and linear.bias is None
+def _vector_weight(linear: Linear) -> Tensor | None:
+    """What `multiply_vector` reads in its place, if it can; not 4-bit weights."""
+    base: object = linear.base if isinstance(linear, AdaptedLinear) else linear
+    if type(base) is not nn.Linear or "bias" in dict(base.named_parameters()):
+        return None
+    return base.weight if takes_vector(base.weight) else None
+
+
+def _low_rank(linear: Linear, x: Tensor, *, norm: VectorNorm | None = None) -> LowRankVector | None:
+    """What its adapters add for one vector."""
+    if not isinstance(linear, AdaptedLinear):
+        return None
+    low = multiply_vector(x, linear.down, x.new_empty((1, len(linear.down)), dtype=torch.float32), norm=norm)
+    return LowRankVector(low, linear.mask, linear.up)
 
 
 def _head_sizes(shape: Mamba2Shape) -> dict[str, int]:
@@ -112,42 +127,6 @@ def _convolve(layer: Layer, memory: LayerMemory, projected: Tensor, packing: Pac
         num_warps=4,
     )
     return convolved
-
-
-def _multiply_normed(x: Tensor, norm: Norm, weight: Tensor) -> Tensor:
-    rows, width = weight.shape
-    out = x.new_empty(1, rows, dtype=norm.weight.dtype)
-    multiply_normed[(triton.cdiv(rows, _ROWS_PER_PROGRAM),)](
-        *(x, norm.weight, weight, out, norm.eps),
-        ROWS=rows,
-        WIDTH=width,
-        TILE=_ROWS_PER_PROGRAM,
-        COLUMNS=_columns(width),
-        num_warps=4,
-        maxnreg=128,  # a fifth faster than what the compiler chooses by itself
-    )
-    return out
-
-
-def _multiply_group_normed(gated: Gated, norm: Norm, weight: Tensor, out: Tensor) -> None:
-    (rows, width), squares = weight.shape, gated.squares
-    if squares is None:
-        raise ValueError("the sums of squares are missing")
-    multiply_group_normed[(triton.cdiv(rows, _ROWS_PER_PROGRAM),)](
-        *(gated.values, squares, norm.weight, weight, out, norm.eps),
-        ROWS=rows,
-        WIDTH=width,
-        GROUP=norm.width,
-        PER=squares.shape[1] * norm.width // width,
-        TILE=_ROWS_PER_PROGRAM,
-        COLUMNS=_columns(norm.width),
-        num_warps=4,
-    )
-
-
-def _columns(width: int) -> int:
-    """The largest power of two that divides a row and that registers can hold."""
-    return min(1024, width & -width)
 
 
 def _add_normalize(hidden: Tensor, update: Tensor | None, norm: Norm) -> Tensor:

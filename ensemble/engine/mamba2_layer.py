@@ -51,15 +51,6 @@ class Rows:
     positions: Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class Gated:
-    """What a mixer gives before its grouped norm: values (n, inner), and where they are known without another pass
-    the sums of their squares, (n, heads)."""
-
-    values: Tensor
-    squares: Tensor | None = None
-
-
 class Mamba2Kernels(Protocol):
     """The operations that differ between devices. `hidden` is the residual stream, changed in place.
 
@@ -69,13 +60,13 @@ class Mamba2Kernels(Protocol):
     def normed_linear(self, hidden: Tensor, update: Tensor | None, norm: Norm, linear: Linear) -> Tensor:
         """Add `update` to `hidden` and map its norm."""
 
-    def mix_next(self, layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -> Gated:
-        """Convolve and update by one token."""
+    def mix_next(self, layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -> Tensor:
+        """Convolve and update by one token; gated outputs (n, inner), not yet normed."""
 
-    def mix_prompts(self, layer: Layer, memory: LayerMemory, projected: Tensor, packing: Packing) -> Gated:
-        """Convolve and scan pieces of prompts."""
+    def mix_prompts(self, layer: Layer, memory: LayerMemory, projected: Tensor, packing: Packing) -> Tensor:
+        """Convolve and scan pieces of prompts; gated outputs (tokens, inner), not yet normed."""
 
-    def linear_from_gated(self, gated: Gated, norm: Norm, linear: Linear, hidden: Tensor) -> Tensor | None:
+    def linear_from_gated(self, gated: Tensor, norm: Norm, linear: Linear, hidden: Tensor) -> Tensor | None:
         """Map the grouped norm of `gated`: the update of `hidden`."""
 
 

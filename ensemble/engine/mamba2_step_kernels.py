@@ -180,7 +180,6 @@ def read_states(
     xs: tl.tensor,
     bs: tl.tensor,
     out: tl.tensor,
-    squares: tl.tensor,
     STRIDE: tl.constexpr,
     HEADS: tl.constexpr,
     GROUPS: tl.constexpr,
@@ -188,10 +187,7 @@ def read_states(
     STATE: tl.constexpr,
     WINDOW: tl.constexpr,
 ) -> None:
-    """Gated outputs (n, HEADS * HEAD_DIM), one head each, and the sum of each one's squares (n, HEADS).
-
-    STRIDE is that of projected. Grid (n, HEADS).
-    """
+    """Gated outputs (n, HEADS * HEAD_DIM), one head each; STRIDE is that of projected. Grid (n, HEADS)."""
     INNER: tl.constexpr = HEADS * HEAD_DIM
     KEYED: tl.constexpr = GROUPS * STATE
     row, head, slot = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.load(slots + tl.program_id(0))
@@ -208,10 +204,7 @@ def read_states(
     c = tl.load(queries + row * KEYED + group + key).to(tl.float32)
     z, left = tl.load(projected + row * STRIDE + channel).to(tl.float32), tl.load(lefts + row * HEADS + head)
     y = tl.sum(x * share[:, None], 0) + left * tl.sum(held.to(tl.float32) * c[None, :], 1)
-    gated = (y * z * tl.sigmoid(z)).to(out.dtype.element_ty)
-    tl.store(out + row * INNER + channel, gated)
-    gated = gated.to(tl.float32)
-    tl.store(squares + row * HEADS + head, tl.sum(gated * gated, 0))
+    tl.store(out + row * INNER + channel, (y * z * tl.sigmoid(z)).to(out.dtype.element_ty))
     if tl.load(positions + row) % WINDOW == WINDOW - 1:
         PART: tl.constexpr = 16 if HEAD_DIM % 16 == 0 else HEAD_DIM
         gains += row * WINDOW * HEADS + head

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ensemble.engine.mamba2_layer import Gated, Layer, Linear, Norm, Rows
+from ensemble.engine.mamba2_layer import Layer, Linear, Norm, Rows
 from ensemble.engine.mamba2_memory import WINDOW, LayerMemory
 from ensemble.engine.packing import Packing
 
@@ -22,19 +22,19 @@ class TorchKernels:
             hidden += update
         return linear(normalize(hidden, norm))
 
-    def linear_from_gated(self, gated: Gated, norm: Norm, linear: Linear, hidden: Tensor) -> Tensor | None:
-        return linear(normalize(gated.values, norm))
+    def linear_from_gated(self, gated: Tensor, norm: Norm, linear: Linear, hidden: Tensor) -> Tensor | None:
+        return linear(normalize(gated, norm))
 
-    def mix_next(self, layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -> Gated:
+    def mix_next(self, layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -> Tensor:
         gate, fresh, raw_dt = torch.split(projected, layer.shape.parts, dim=-1)
         x, b, c = _convolve_next(layer, memory, fresh, rows)
         _remember(memory, rows, x, b, dt=functional.softplus(raw_dt.float() + layer.dt_bias))
         state = _replay(layer, memory, rows)  # (n, heads, head_dim, state)
         y = torch.einsum("nghps,ngs->nghp", _by_group(layer, state), _keys(layer, c))
         y = y.flatten(1) + x.float() * _per_channel(layer)
-        return Gated((y * functional.silu(gate.float())).to(projected.dtype))
+        return (y * functional.silu(gate.float())).to(projected.dtype)
 
-    def mix_prompts(self, layer: Layer, memory: LayerMemory, projected: Tensor, packing: Packing) -> Gated:
+    def mix_prompts(self, layer: Layer, memory: LayerMemory, projected: Tensor, packing: Packing) -> Tensor:
         gate, fresh, raw_dt = torch.split(projected, layer.shape.parts, dim=-1)
         convolved = torch.empty_like(fresh)
         y = layer.a.new_empty(len(fresh), layer.shape.inner)
@@ -48,7 +48,7 @@ class TorchKernels:
             state = memory.state[slot] if start > 0 else torch.zeros_like(memory.state[slot])
             y[piece], memory.state[slot] = _scan_piece(layer, convolved[piece], raw_dt[piece], state)
         y += convolved[:, : layer.shape.inner].float() * _per_channel(layer)
-        return Gated((y * functional.silu(gate.float())).to(projected.dtype))
+        return (y * functional.silu(gate.float())).to(projected.dtype)
 
 
 def normalize(values: Tensor, norm: Norm) -> Tensor:
