@@ -17,8 +17,6 @@ from tasks.doorbell import Doorbell
 from tasks.ports import Engine
 from tasks.running import Held, Running, StopReason
 
-# Pieces are written at most this often, so that fast engines do not pay one round trip per token.
-PIECE_INTERVAL_S = 0.02
 # How long a finished text is kept in hand while the database is away.
 RECORD_RETRY_S = 0.25
 RECORD_TRIES = 240
@@ -73,12 +71,10 @@ class Executor:
         return outcome
 
     def _ask_engine(self, claim: Claim, work: Work) -> Outcome:
-        pieces = _PieceWriter(self._events, claim)
         for item in self._engine.generate(work):
             if not isinstance(item, Delta):
-                pieces.flush()
                 return item
-            pieces.write(item.text)
+            self._events.append(claim.job_id, Piece(model=claim.model, attempt=claim.attempt, text=item.text))
         raise RuntimeError(f"the engine of {claim.model} ended without an outcome")
 
     def _record(self, claim: Claim, outcome: Outcome, *, merge_follows: bool) -> None:
@@ -108,30 +104,6 @@ class Executor:
             self._doorbell.announce(claim.job_id, finish.released, claim.request.priority)
         elif finish.is_complete and not merge_follows:
             self._doorbell.announce_merge(claim.job_id, claim.request.priority)
-
-
-class _PieceWriter:
-    """Collects pieces of text into events: the first at once, the rest at most every PIECE_INTERVAL_S."""
-
-    def __init__(self, events: EventLog, claim: Claim) -> None:
-        self._events = events
-        self._claim = claim
-        self._pending: list[str] = []
-        self._flushed_at = 0.0
-
-    def write(self, text: str) -> None:
-        self._pending.append(text)
-        if time.monotonic() - self._flushed_at >= PIECE_INTERVAL_S:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._pending:
-            text = "".join(self._pending)
-            self._events.append(
-                self._claim.job_id, Piece(model=self._claim.model, attempt=self._claim.attempt, text=text)
-            )
-            self._pending.clear()
-            self._flushed_at = time.monotonic()
 
 
 def _work(claim: Claim, stop: Event, *, notes: str | None) -> Work:
