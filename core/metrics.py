@@ -22,7 +22,7 @@ class EngineMetrics(BaseModel):
     tokens_per_s: float
     """Generated lately."""
     preemptions: int
-    """How often a request lost its slot and was put back to wait, since the engine started."""
+    """How often a request lost its slot for lack of memory, since the engine started."""
     first_token_p50_s: float | None
     first_token_p95_s: float | None
     """From submission to the first token."""

@@ -24,7 +24,7 @@ class Engine(Protocol):
 
     @property
     def alive(self) -> bool:
-        """False once the engine itself broke: what it yields then is void, and its process should end."""
+        """False once the engine broke or was closed: what it yields then is void, and its process should end."""
 
     def generate(self, work: Work) -> Iterator[Delta | Completion | Failure]:
         """Yield text as it appears, then exactly one `Completion` or `Failure`, then end.

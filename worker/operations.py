@@ -40,9 +40,9 @@ class Operations:
         with self._lock:
             if self._current is not None:
                 return {"error": f"{engine.model}: {self._current} is still running, ask again when it has ended"}
-            self._current = name
-            self._thread = Thread(target=self._run, args=(name, operate, engine), name=name, daemon=True)
-            self._thread.start()
+            thread = Thread(target=self._run, args=(name, operate, engine), name=name, daemon=True)
+            thread.start()
+            self._current, self._thread = name, thread
         return {"ok": {"model": engine.model.value, "begun": name}}
 
     def close(self) -> None:
@@ -57,7 +57,7 @@ class Operations:
             operate(engine)
         except MathcodeError as error:
             logger.error("%s failed after %.1f s, the engine goes on: %s", name, time.monotonic() - began, error)
-        except Exception:
+        except Exception:  # a thread of its own: nobody else would say why it ended
             logger.exception("%s failed after %.1f s, the engine goes on", name, time.monotonic() - began)
         else:
             logger.info("%s is done after %.1f s", name, time.monotonic() - began)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 import torch
 from safetensors import SafetensorError
@@ -74,7 +75,7 @@ def _read_config(path: Path) -> tuple[int, float]:
     except CheckpointError as error:
         raise AdapterError(path, "cannot be read as a JSON object: restore the file") from error
     rank, alpha = config.get("r"), config.get("lora_alpha")
-    if config.get("peft_type") != "LORA" or not isinstance(rank, int) or not isinstance(alpha, int | float):
+    if config.get("peft_type") != "LORA" or not isinstance(rank, int) or not _is_scale(alpha):
         raise AdapterError(path, "describes no LoRA adapter: peft_type, r and lora_alpha are needed")
     used = [name for name in _REFUSED if config.get(name)]
     if config.get("bias", "none") != "none":
@@ -82,6 +83,10 @@ def _read_config(path: Path) -> tuple[int, float]:
     if rank < 1 or used:
         raise AdapterError(path, f"is not supported with {', '.join(used) or f'rank {rank}'}")
     return rank, alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+
+
+def _is_scale(alpha: object) -> TypeGuard[float]:
+    return isinstance(alpha, int | float) and not isinstance(alpha, bool) and math.isfinite(alpha)
 
 
 def _read_pairs(path: Path) -> dict[str, tuple[Tensor, Tensor]]:

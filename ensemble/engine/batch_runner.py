@@ -23,6 +23,7 @@ from ensemble.engine.launched import Launched
 from ensemble.engine.network import Chunk, SlotNetwork
 from ensemble.engine.penalties import PenaltyMemory
 from ensemble.engine.runner import OutOfMemory, Result, Scored
+from ensemble.engine.transfer import to_device
 
 PREFILL_TOKENS = 4096
 _WARM_UP_TOKENS = 40
@@ -159,7 +160,7 @@ class BatchRunner:
         if begun:
             self._begin_penalties(begun, vocabulary=logits.shape[-1])
             first = Writers(begun, self._penalties, self._device)
-            drawn.append(self._keep(first.slots, first.drawer.draw(logits[complete], first.steps)))
+            drawn.append(self._keep(first.slots, first.drawer.draw(_picked(logits, complete), first.steps)))
         return begun
 
     def _begin_penalties(self, rows: list[Row], *, vocabulary: int) -> None:
@@ -195,13 +196,19 @@ class Writers:
     def __init__(self, rows: list[Row], memory: PenaltyMemory, device: torch.device) -> None:
         self.rows = rows
         columns = [(row.slot, row.begins + row.drawn - 1, row.drawn) for row in rows]
-        table = torch.tensor(columns, dtype=torch.int64).reshape(-1, 3).T.contiguous().to(device)
-        self.slots, self.positions, self.steps = table.unbind()
+        self.slots, self.positions, self.steps = (
+            to_device([column[part] for column in columns], torch.int64, device) for part in range(3)
+        )
         self.drawer = Drawer([row.draw for row in rows], self.slots, memory)
 
     def advance(self) -> None:
         self.positions += 1
         self.steps += 1
+
+
+def _picked(logits: Tensor, rows: list[int]) -> Tensor:
+    """Only these of its rows."""
+    return logits if len(rows) == len(logits) else logits[to_device(rows, torch.int64, logits.device)]
 
 
 def _result(token: int | Scored | None) -> Result:

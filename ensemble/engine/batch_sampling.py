@@ -17,6 +17,7 @@ from torch import Tensor
 from core.messages import Sampling
 from ensemble.engine.cuts import BatchCut, Cut
 from ensemble.engine.penalties import Penalties
+from ensemble.engine.transfer import to_device
 
 BROKEN = -1
 """Stands for a token where a row's logits are not finite numbers."""
@@ -89,4 +90,4 @@ def _mix(value: Tensor) -> Tensor:
 
 
 def _column(values: Sequence[float], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=dtype, device=device)[:, None]
+    return to_device(values, dtype, device)[:, None]

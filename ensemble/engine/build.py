@@ -18,6 +18,7 @@ from ensemble.engine.batching import build_runner
 from ensemble.engine.engine import ModelEngine
 from ensemble.engine.hub import download_checkpoint
 from ensemble.engine.loading import load_network, require_device
+from ensemble.engine.runner import OutOfMemory
 from ensemble.engine.sequence import PIECE_INTERVAL_S
 from ensemble.engine.tiny import ensure_tiny_checkpoint
 from ensemble.engine.tokenizer import Tokenizer, load_tokenizer
@@ -32,7 +33,7 @@ def build_engine(
     """Make or fetch the checkpoint of `model`, load it, and start its engine.
 
     Raises:
-        ConfigurationError: installation or checkpoint cannot serve the model; the message says what to do.
+        ConfigurationError: installation, memory or checkpoint cannot serve the model; the message says what to do.
     """
     require_device(model, settings.device, settings.weights)
     spec = describe_model(model, settings)
@@ -43,8 +44,14 @@ def build_engine(
     if settings.device is Device.CPU and network.num_parameters() < SMALL_PARAMETERS:
         torch.set_num_threads(1)  # its operations are too small to share
     context_tokens = min(spec.context_tokens, positions_of(directory) or spec.context_tokens)
-    runner, context_tokens = build_runner(model, network, settings, context_tokens=context_tokens)
-    runner.warm_up()
+    try:
+        runner, context_tokens = build_runner(model, network, settings, context_tokens=context_tokens)
+        runner.warm_up()
+    except (torch.OutOfMemoryError, OutOfMemory) as error:
+        raise ConfigurationError(
+            f"the device has too little memory to serve {model} with {settings.slots} slots: lower MATHCODE_SLOTS "
+            "or MATHCODE_CACHE_FRACTION, or free some"
+        ) from error
     return ModelEngine(
         spec=replace(spec, context_tokens=context_tokens),
         vocabulary=tokenizer,

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from core.messages import Sampling
 from ensemble.engine.ranking import rank
+from ensemble.engine.transfer import to_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class BatchCut:
     def __init__(self, cuts: Sequence[Cut | None], device: torch.device) -> None:
         chosen = [cut for cut in cuts if cut is not None]
         rows = [row for row, cut in enumerate(cuts) if cut is not None]
-        self._rows = torch.tensor(rows, dtype=torch.int64, device=device)
+        self._rows = to_device(rows, torch.int64, device)
         self._is_ranked = any(cut.is_ranked for cut in chosen)
         self._has_floor = any(cut.min_p > 0.0 for cut in chosen)
         limits = [cut.top_k for cut in chosen]
@@ -79,4 +80,4 @@ class BatchCut:
 
 
 def _column(values: Sequence[float], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=dtype, device=device)[:, None]
+    return to_device(values, dtype, device)[:, None]

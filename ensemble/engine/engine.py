@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Condition, Thread
 from typing import Generic
 
-from core.errors import EngineUnavailable, InvalidRequest, PromptTooLong
+from core.errors import ConfigurationError, EngineUnavailable, InvalidRequest, PromptTooLong
 from core.messages import Failure, FailureCode, ModelName
 from core.metrics import EngineMetrics
 from core.work import Delta, Work
@@ -53,9 +53,6 @@ class ModelEngine(Generic[State]):
         self._changed = Condition()
         self._arrivals: list[Sequence] = []
         self._is_closing = False
-        self._is_asleep = False
-        self._slots = slots
-        self._tokens = 0
         self._is_serving = True
         self._thread = Thread(target=self._run, name=f"engine-{spec.model}", daemon=True)
         self._thread.start()
@@ -128,15 +125,18 @@ class ModelEngine(Generic[State]):
     def swap_adapter(self, version: str | None, directory: Path | None) -> None:
         """Answer new requests with the adapter in `directory` as `version`, or (None, None) with the model alone.
 
-        Returns between two steps; nobody's text stops. Requests end on the version they began with.
+        Requests end on the version they began with. They pause while it is copied, some milliseconds, or seconds
+        for the first adapter and for one of a larger rank than any before, which change what graphs compute.
 
         Raises:
             ConfigurationError: the adapter is damaged or not for this model; the version in service stays.
             EngineUnavailable: requests on the version before the last are still running; try again later.
         """
-        if version is None or directory is None:
+        if version is None and directory is None:
             self._ask(self._loop.serve_base)
             return
+        if version is None or directory is None:
+            raise ConfigurationError("a version and a directory belong together: give both, or neither")
         adapter = self._runner.load_adapter(directory)
         self._ask(lambda: self._loop.serve(version, adapter))
 
@@ -146,7 +146,8 @@ class ModelEngine(Generic[State]):
             self._is_closing = True
             self._changed.notify()
         self._thread.join(CLOSE_TIMEOUT_S)
-        atexit.unregister(self.close)
+        if not self._thread.is_alive():
+            atexit.unregister(self.close)
 
     def _sequence(self, work: Work) -> Sequence:
         prompt = self._vocabulary.encode(work.messages)
@@ -196,9 +197,9 @@ class ModelEngine(Generic[State]):
         """Wait until there is something to do and take in what arrived; false when closing."""
         with self._changed:
             self._changed.wait_for(self._has_to_do, ASLEEP_POLL_S if self._loop.waiting else None)
-            for sequence in self._arrivals:
+            arrivals, self._arrivals = self._arrivals, []
+            for sequence in arrivals:
                 self._loop.enqueue(sequence)
-            self._arrivals.clear()
             return not self._is_closing
 
     def _has_to_do(self) -> bool:

@@ -100,9 +100,9 @@ class Loop(Generic[State]):
         if not self._is_asleep:
             return
         try:
-            self._runner.wake()
+            self._runner.wake(self._versions.needed())
         except OutOfMemory as error:
-            raise EngineUnavailable(f"{error}: free some of it and try again") from error
+            raise EngineUnavailable(f"{error}: free some of it and try again") from None
         self._is_asleep = False
 
     def serve(self, name: str, adapter: Any) -> None:
@@ -140,7 +140,7 @@ class Loop(Generic[State]):
         except OutOfMemory as error:
             log.warning("%s; half of the requests wait", error)
             self._take(batch, error.results)
-            self._preempt()
+            self._preempt(of=len(batch))
 
     def _take(self, batch: Several[Sequence], results: Several[Result]) -> None:
         count = 0
@@ -166,12 +166,13 @@ class Loop(Generic[State]):
                 self._runner.release(sequence.state)
                 sequence.state = None
 
-    def _preempt(self) -> None:
-        """Make room: everybody's state is void, and the older half begins again at once."""
+    def _preempt(self, *, of: int) -> None:
+        """Make room: the state of all `of` that ran is void, and the older half begins again at once."""
         self._retire()
-        if self.running == 1:
+        if of == 1 and self.running:
             alone = self._scheduler.running[0]
             alone.fail(FailureCode.ENGINE_FAILED, "the device has too little memory for this request, even alone")
-        preempted = self._scheduler.preempt()
+            self._retire()
+        preempted = self._scheduler.preempt(limit=of // 2)
         self._meter.count_preemptions(len(preempted))
         self._let_go(preempted)

@@ -7,6 +7,7 @@ sort. A row without an adapter gets exactly what the linear map alone gives.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 import torch
@@ -74,19 +75,28 @@ class AdapterBank:
         """Whether an adapter of `rank` has room."""
         return rank <= self._rank
 
-    def grow(self, rank: int) -> None:
-        """Make room for adapters of `rank` and a little more, in new tensors; what was held moves there."""
-        rank = max(_LEAST_RANK, 1 << (rank - 1).bit_length())  # as kernels like it
-        adapted = {name: AdaptedLinear(linear, self, rank=rank) for name, linear in self._linears.items()}
-        self._masks = self._masks_of(rank)
-        self._rank, self.adapted = rank, adapted
+    def grown(self, rank: int) -> AdapterBank:
+        """A bank with room for adapters of `rank`, in new tensors, that holds what this one does.
+
+        Which slot is answered with which place is one and the same in both. Raises torch.OutOfMemoryError.
+        """
+        bank = copy.copy(self)
+        bank._rank = max(_LEAST_RANK, 1 << (rank - 1).bit_length())  # a little more, as kernels like it
+        bank._adapters = dict(self._adapters)
+        bank._masks = bank._masks_of(bank._rank)
+        bank.adapted = {
+            name: AdaptedLinear(linear, bank, rank=bank._rank) for name, linear in self._linears.items()
+        }
         for place, adapter in self._adapters.items():
-            self._copy(place, adapter)
+            bank.put(place, adapter)
+        return bank
 
     def put(self, place: int, adapter: Adapter) -> None:
-        """Hold `adapter`, whose rank has room, in `place`."""
+        """Hold `adapter`, whose rank has room, in `place`; that is empty after a torch.OutOfMemoryError."""
+        self._adapters.pop(place, None)
+        for name, linear in self.adapted.items():
+            linear.put(place, adapter, name)
         self._adapters[place] = adapter
-        self._copy(place, adapter)
 
     def assign(self, slot: int, place: int | None) -> None:
         """Answer `slot` with the adapter in `place`, or with none."""
@@ -96,10 +106,6 @@ class AdapterBank:
         """The rows computed next are those of `slots` (n,); negative ones are dead and may get any mask."""
         if self._rank:
             self.mask = self._masks[self._places[slots]]
-
-    def _copy(self, place: int, adapter: Adapter) -> None:
-        for name, linear in self.adapted.items():
-            linear.put(place, adapter, name)
 
     def _masks_of(self, rank: int) -> Tensor:
         """(PLACES + 1, PLACES * rank): one row for each place, and one for no adapter."""

@@ -84,10 +84,7 @@ class Mamba2Network(SlotNetwork):
     def adopt(self, place: int, adapter: Adapter) -> None:
         """Graphs stay where the adapter's rank has room, and are captured again where it is the largest so far."""
         if not self._bank.holds(adapter.rank):
-            self._bank.grow(adapter.rank)
-            self._layers = [self._adapted(index, layer) for index, layer in enumerate(self._layers)]
-            self._step_graphs, self._prompt_graphs = self._make_graphs()
-            self.warm_up()
+            self._grow(adapter.rank)
         self._bank.put(place, adapter)
 
     def open(self, slot: int, tokens: int, *, place: int | None = None) -> bool:
@@ -105,7 +102,7 @@ class Mamba2Network(SlotNetwork):
         logits = None if self._prompt_graphs is None else self._prompt_graphs.replay(chunks)
         if logits is None:
             columns = columns_of(chunks, width=self._width)
-            logits = self._read(split(joined(columns).to(self._device), columns))
+            logits = self._read(split(joined(columns).to(self._device, non_blocking=True), columns))
         return logits
 
     def decode(self, slots: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
@@ -119,6 +116,18 @@ class Mamba2Network(SlotNetwork):
         for graphs in (self._prompt_graphs, self._step_graphs):
             if graphs is not None:
                 graphs.capture()
+
+    def _grow(self, rank: int) -> None:
+        """Make room for adapters of `rank`, or leave everything as it is."""
+        former = self._bank, self._layers, self._step_graphs, self._prompt_graphs
+        try:
+            self._bank = self._bank.grown(rank)
+            self._layers = [self._adapted(index, layer) for index, layer in enumerate(self._layers)]
+            self._step_graphs, self._prompt_graphs = self._make_graphs()
+            self.warm_up()
+        except torch.OutOfMemoryError:
+            self._bank, self._layers, self._step_graphs, self._prompt_graphs = former
+            raise
 
     def _adapted(self, index: int, layer: Layer) -> Layer:
         in_proj, out_proj = (self._bank.adapted[f"{_mixer(index)}.{name}"] for name in ADAPTABLE)

@@ -83,7 +83,7 @@ class NetworkSource(Protocol):
     """Where a network comes from when it is needed, and where its weights go when their memory is."""
 
     def bring(self) -> SlotNetwork:
-        """A network with nothing in its slots; raises torch.OutOfMemoryError, and then holds no memory."""
+        """A network with nothing in its slots; raises torch.OutOfMemoryError, and then wants `put_away`."""
 
     def put_away(self) -> None:
         """Give the device's memory back; whoever held the network must have let it go."""

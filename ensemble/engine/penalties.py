@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from core.messages import Sampling
+from ensemble.engine.transfer import to_device
 
 _LEAST_REPETITION = 1e-6  # a division by less would leave the range of float32
 
@@ -48,20 +49,14 @@ class PenaltyMemory:
 
     def begin(self, slot: int, prompt: Sequence[int], written: Sequence[int], *, vocabulary: int) -> None:
         """Forget the slot's past; `written` are tokens that this request has generated before it came here."""
-        if not self.generated.numel():
+        if not self.prompted.numel():
             self.generated = torch.zeros(self._slots, vocabulary, device=self._device)
             self.prompted = torch.zeros(self._slots, vocabulary, dtype=torch.bool, device=self._device)
-        self.prompted[slot].zero_().index_fill_(0, self._ids(prompt), True)
+        self.prompted[slot].zero_().index_fill_(0, to_device(prompt, torch.int64, self._device), True)
         self.generated[slot].zero_()
         if written:
-            ids = self._ids(written)
+            ids = to_device(written, torch.int64, self._device)
             self.generated[slot].scatter_add_(0, ids, torch.ones(len(ids), device=self._device))
-
-    def _ids(self, tokens: Sequence[int]) -> Tensor:
-        ids = torch.tensor(tokens, dtype=torch.int64)
-        if self._device.type == "cuda":
-            ids = ids.pin_memory()  # a copy from other memory would wait for the steps under way
-        return ids.to(self._device, non_blocking=True)
 
 
 class BatchPenalties:
@@ -70,10 +65,10 @@ class BatchPenalties:
     def __init__(self, memory: PenaltyMemory, penalties: Sequence[Penalties | None], slots: Tensor) -> None:
         self._memory = memory
         asked = [(row, each) for row, each in enumerate(penalties) if each is not None]
-        self._rows = torch.tensor([row for row, _ in asked], dtype=torch.int64, device=slots.device)
+        self._rows = to_device([row for row, _ in asked], torch.int64, slots.device)
         self._slots = slots[self._rows]
         table = [(max(each.repetition, _LEAST_REPETITION), each.frequency, each.presence) for _, each in asked]
-        columns = torch.tensor(table, dtype=torch.float32).to(slots.device)
+        columns = to_device(table, torch.float32, slots.device)
         self._repetition, self._frequency, self._presence = columns[:, :, None].unbind(1)
 
     def apply(self, logits: Tensor) -> Tensor:

@@ -33,7 +33,9 @@ class PromptGraphs:
         if size not in self._graphs:
             self._graphs[size] = self._captured(size)
         together, captured = self._graphs[size]
-        together.copy_(joined(columns_of(chunks, width=self._width, size=size, spare=self._spare)))
+        together.copy_(
+            joined(columns_of(chunks, width=self._width, size=size, spare=self._spare)), non_blocking=True
+        )
         captured.graph.replay()
         return captured.logits[: len(chunks)].clone()
 

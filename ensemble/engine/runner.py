@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -94,10 +94,16 @@ class Runner(Protocol, Generic[State]):
         """Read and check an adapter, on any thread; raises ConfigurationError."""
 
     def place_adapter(self, place: int, adapter: Any) -> None:
-        """Put what `load_adapter` gave in a place that no admitted sequence uses; also while asleep."""
+        """Put what `load_adapter` gave in a place that no sequence needs; also while asleep.
+
+        Raises EngineUnavailable where memory is lacking; the place is then empty.
+        """
 
     def sleep(self) -> None:
         """Give the device's memory back. No sequence is admitted until `wake`."""
 
-    def wake(self) -> None:
-        """Take the memory again. Raises OutOfMemory, and sleeps on, where it is not to be had."""
+    def wake(self, places: Set[int]) -> None:
+        """Take the memory again, with the adapters in `places` and no others.
+
+        Raises OutOfMemory, and sleeps on, where it is not to be had.
+        """

@@ -13,8 +13,8 @@ class Scheduler:
     """`running` holds at most `slots` sequences, in order of admission; the rest wait, the next one first.
 
     Nobody is overtaken by somebody of the same or of a lower priority, also not where memory lacks room for the
-    first one only; and who waits again keeps the place of its first arrival. After `preempt` only half as many as
-    ran may run; every sequence that ends makes room for one more.
+    first one only; and who waits again keeps the place of its first arrival. After `preempt` fewer may run;
+    every sequence that ends makes room for one more.
     """
 
     def __init__(self, slots: int) -> None:
@@ -53,7 +53,7 @@ class Scheduler:
             self.enqueue(sequence)
         return back
 
-    def preempt(self) -> list[Sequence]:
-        """As `put_back`, and let only half of them begin again."""
-        self._limit = max(1, len(self.running) // 2)
+    def preempt(self, *, limit: int) -> list[Sequence]:
+        """As `put_back`, and let only `limit` of them, but one at least, begin again."""
+        self._limit = max(1, limit)
         return self.put_back()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ensemble.engine.ranking import rank
 from ensemble.engine.runner import Scored
+from ensemble.engine.transfer import to_device
 
 LEAST = -9999.0
 """Stands for anything less probable, as in other servers: JSON has no infinity."""
@@ -43,7 +44,7 @@ class Scorer:
 
     def __init__(self, wanted: Sequence[int | None], device: torch.device) -> None:
         self._wanted = tuple((row, most) for row, most in enumerate(wanted) if most is not None)
-        self._rows = torch.tensor([row for row, _ in self._wanted], dtype=torch.int64, device=device)
+        self._rows = to_device([row for row, _ in self._wanted], torch.int64, device)
         self._most = max(most for _, most in self._wanted)
 
     def score(self, logits: Tensor, tokens: Tensor) -> Scores:

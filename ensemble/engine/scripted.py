@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
@@ -100,8 +100,9 @@ class ScriptedRunner:
             chance=_random((list(prompt), adapter, seed)),
             is_plain=not sampling.has_penalties and (sampling.temperature == 0.0 or sampling.top_k == 1),
         )
-        for _ in written:
-            _next_token(script)
+        for token in written:
+            _draw_next(script, _logits(_favourite(script)))
+            _say(script, token)
         return script
 
     def step(self, batch: Sequence[Script]) -> list[Result]:
@@ -125,7 +126,7 @@ class ScriptedRunner:
     def sleep(self) -> None:
         """Nothing is held."""
 
-    def wake(self) -> None:
+    def wake(self, places: Set[int]) -> None:
         """Nothing is needed."""
 
 
@@ -154,18 +155,23 @@ class ScriptedEngine(ModelEngine[Script]):
 
 
 def _next_token(script: Script) -> int | Scored:
-    favourite = _favourite(script)
-    logits = _logits(favourite)
-    token = favourite if script.is_plain else _draw(script, logits)
-    script.left = max(script.left - 1, 0)
-    script.last = token
-    script.written[token] += 1
+    logits = _logits(_favourite(script))
+    token = _draw_next(script, logits)
+    _say(script, token)
     alternatives = script.sampling.logprobs
     return token if alternatives is None else score(logits, token, alternatives)
 
 
-def _draw(script: Script, logits: Mapping[int, float]) -> int:
+def _draw_next(script: Script, logits: Mapping[int, float]) -> int:
+    if script.is_plain:
+        return max(logits, key=lambda token: logits[token])
     return draw(logits, script.sampling, prompt=script.prompt, written=script.written, chance=script.chance)
+
+
+def _say(script: Script, token: int) -> None:
+    script.left = max(script.left - 1, 0)
+    script.last = token
+    script.written[token] += 1
 
 
 def _favourite(script: Script) -> int:

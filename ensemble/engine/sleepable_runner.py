@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 import torch
@@ -57,14 +57,10 @@ class SleepableRunner:
         return self._source.load_adapter(directory)
 
     def place_adapter(self, place: int, adapter: Adapter) -> None:
-        """Raises EngineUnavailable where the device has no memory for it; a place then holds what it held."""
-        if self._runner is not None:
-            try:
-                self._runner.network.adopt(place, adapter)
-            except torch.OutOfMemoryError as error:
-                raise EngineUnavailable(
-                    f"the device has no memory for an adapter of rank {adapter.rank}"
-                ) from error
+        """Raises EngineUnavailable where the device has no memory for it; the place is then empty."""
+        self._adapters.pop(place, None)
+        if self._runner is not None and not _adopts(self._runner, place, adapter):
+            raise EngineUnavailable(f"the device has no memory for an adapter of rank {adapter.rank}")
         self._adapters[place] = adapter
 
     def warm_up(self) -> None:
@@ -76,8 +72,9 @@ class SleepableRunner:
         self._runner = None
         self._source.put_away()
 
-    def wake(self) -> None:
+    def wake(self, places: Set[int]) -> None:
         """Raises OutOfMemory, and sleeps on."""
+        self._adapters = {place: adapter for place, adapter in self._adapters.items() if place in places}
         self._runner = self._bring_if_it_fits()
         if self._runner is None:
             self._source.put_away()
@@ -91,15 +88,25 @@ class SleepableRunner:
 
     def _bring(self) -> BatchRunner:
         runner = BatchRunner(self._source.bring(), prefill_tokens=self._prefill_tokens)
-        for place, adapter in self._adapters.items():
+        largest_first = sorted(self._adapters.items(), key=lambda held: -held[1].rank)
+        for place, adapter in largest_first:
             runner.network.adopt(place, adapter)
         return runner
 
+    # In functions of their own: an exception keeps alive whatever its frames have taken.
+
     def _bring_if_it_fits(self) -> BatchRunner | None:
-        """In a function of its own: an exception keeps alive whatever its frames have taken."""
         try:
             runner = self._bring()
             runner.warm_up()
-        except torch.OutOfMemoryError:
+        except (torch.OutOfMemoryError, OutOfMemory):
             return None
         return runner
+
+
+def _adopts(runner: BatchRunner, place: int, adapter: Adapter) -> bool:
+    try:
+        runner.network.adopt(place, adapter)
+    except torch.OutOfMemoryError:
+        return False
+    return True

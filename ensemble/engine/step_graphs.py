@@ -27,13 +27,18 @@ class Captured:
 def capture(compute: Callable[[], Tensor], pool: Pool) -> Captured:
     """Capture `compute`, which runs once before; it must not touch anybody's sequence.
 
-    Graphs of one pool share memory: each replay overwrites what the others left.
+    Raises torch.OutOfMemoryError. Graphs of one pool share memory: each replay overwrites what the others left.
     """
     compute()  # compiles kernels and sets up libraries, which a capture cannot
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=pool):
-        logits = compute()
+    try:
+        with torch.cuda.graph(graph, pool=pool):
+            logits = compute()
+    except RuntimeError as error:
+        if isinstance(error.__context__, torch.OutOfMemoryError):  # ending the capture failed in its turn
+            raise torch.OutOfMemoryError(str(error.__context__)) from None
+        raise
     return Captured(graph, logits)
 
 

@@ -31,14 +31,12 @@ class Versions:
 
     def free_place(self) -> int | None:
         """A place that no request needs any more, if there is one."""
-        return next(
-            (
-                place
-                for place, version in enumerate(self._held)
-                if version is None or (version.users == 0 and version is not self.current)
-            ),
-            None,
-        )
+        return next((place for place in range(PLACES) if place not in self.needed()), None)
+
+    def needed(self) -> set[int]:
+        """The places of the version in service and of those that requests have begun with."""
+        held = [version for version in self._held if version is not None]
+        return {each.place for each in held if each.place is not None and (each is self.current or each.users)}
 
     def serve(self, name: str, place: int) -> None:
         """From now on, new requests get the adapter in `place`, which was free."""

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from core.errors import AdapterError, EngineUnavailable
+from core.errors import AdapterError, ConfigurationError, EngineUnavailable
 from core.messages import Completion
+from core.work import Delta
 from ensemble.engine.engine import ModelEngine
 from tests.adapters import write_adapter
 from tests.contract.asking import complete, work
@@ -109,6 +110,25 @@ def test_a_sleeping_engine_answers_after_it_wakes(engine: ModelEngine[Any]) -> N
         assert engine.metrics().is_asleep
         engine.wake()
         assert [future.result(PATIENCE_S).text for future in futures] == [expected] * 2
+
+
+def test_a_version_without_a_directory_is_refused(engine: ModelEngine[Any]) -> None:
+    before = engine.version
+    with pytest.raises(ConfigurationError, match="both"):
+        engine.swap_adapter("v9", None)
+    assert engine.version == before
+
+
+def test_text_without_a_seed_stays_whole_over_a_sleep(engine: ModelEngine[Any]) -> None:
+    for number in range(10):
+        stream = engine.generate(work(f"question {number}", max_tokens=60, temperature=1.0))
+        pieces = [next(stream)]
+        engine.sleep()
+        engine.wake()
+        *rest, outcome = stream
+        assert isinstance(outcome, Completion)
+        assert outcome.completion_tokens <= 60
+        assert "".join(piece.text for piece in [*pieces, *rest] if isinstance(piece, Delta)) == outcome.text
 
 
 def test_metrics_count_what_was_done(build: Build) -> None:

@@ -94,3 +94,14 @@ def test_a_process_may_end_while_its_engine_is_working(tmp_path: Path) -> None:
     command = [sys.executable, "-c", ENDS_EARLY]
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert (finished.returncode, finished.stdout) == (0, "Delta\n"), finished.stderr
+
+
+def test_a_device_without_room_is_one_sentence_for_the_operator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("ensemble.engine.mamba2_network.allocate", lacking)
+    with pytest.raises(ConfigurationError, match="MATHCODE_SLOTS"):
+        build_engine(ModelName.CODESTRAL, settings(tmp_path))

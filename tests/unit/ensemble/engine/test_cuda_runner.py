@@ -127,7 +127,7 @@ def test_sleep_gives_the_memory_back_and_texts_stay_the_same(
         runner.sleep()
         assert torch.cuda.memory_allocated() - before < 0.02 * awake + (64 << 20)  # what libraries keep
         assert all(not parameter.is_cuda for parameter in module.parameters())
-        runner.wake()
+        runner.wake(set())
         assert write(runner, [None] * len(PROMPTS)) == texts
 
 

@@ -130,6 +130,25 @@ def test_a_larger_rank_makes_room_and_keeps_what_was_there(
     assert write(runner, [0, 1]) == [generated(merged(module, each)) for each in (small, large)]
 
 
+def test_an_adapter_without_room_leaves_the_others_in_service(
+    module: PreTrainedModel, runner: BatchRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = adapter_of(tmp_path, 1, rank=2), adapter_of(tmp_path, 2, rank=64)
+    runner.network.adopt(0, small)
+
+    def lacking(_: Mamba2Network) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Mamba2Network, "warm_up", lacking)
+        for _ in range(2):
+            with pytest.raises(torch.OutOfMemoryError):
+                runner.network.adopt(1, large)
+    assert write(runner, [0, None]) == [generated(merged(module, small)), generated(module)]
+    runner.network.adopt(1, large)
+    assert write(runner, [0, 1]) == [generated(merged(module, each)) for each in (small, large)]
+
+
 def test_a_row_without_an_adapter_gets_the_models_own_logits_exactly(
     module: PreTrainedModel, tmp_path: Path
 ) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -122,3 +124,20 @@ def test_each_row_counts_in_its_own_slot_and_a_broken_one_breaks_nothing() -> No
 def test_the_least_repetition_penalty_keeps_logits_finite() -> None:
     logits = 1e4 * random_logits(1, 0)
     assert penalised(memory_of([*range(VOCABULARY)], []), logits, [Penalties(5e-324)]).isfinite().all()
+
+
+def test_memory_that_lacked_room_once_is_made_whole_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, zeros, calls = PenaltyMemory(SLOTS, CPU), torch.zeros, iter([True, False])
+
+    def lacking(*size: int, **options: Any) -> Tensor:
+        if not next(calls):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return zeros(*size, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "zeros", lacking)
+        with pytest.raises(torch.OutOfMemoryError):
+            memory.begin(0, [1], [2], vocabulary=VOCABULARY)
+    memory.begin(0, [1], [2], vocabulary=VOCABULARY)
+    assert memory.prompted[0].nonzero().flatten().tolist() == [1]
+    assert memory.generated[0].nonzero().flatten().tolist() == [2]

@@ -59,11 +59,13 @@ class TightSource:
         self._source = source
         self.network: Any = None
         self.has_memory = True
+        self.lacks_while_warming_up = False
 
     def bring(self) -> Any:
         if not self.has_memory:
             raise torch.OutOfMemoryError("CUDA out of memory")
         self.network = Tight(self._source.bring())
+        self.network.is_lacking = lambda rows: self.lacks_while_warming_up
         return self.network
 
     def put_away(self) -> None:
@@ -141,6 +143,19 @@ def test_a_request_that_does_not_even_fit_alone_fails_by_name(tested: Subject) -
     assert "too little memory" in outcome.message
     tested.source.network.is_lacking = lambda rows: False
     assert isinstance(answer(tested.engine, work(0)), Completion)
+
+
+def test_a_wake_that_fails_while_warming_up_holds_nothing(tested: Subject) -> None:
+    engine = tested.engine
+    expected = answers(engine, 2)
+    engine.sleep()
+    tested.source.lacks_while_warming_up = True
+    with pytest.raises(EngineUnavailable, match="too little memory"):
+        engine.wake()
+    assert tested.source.network is None
+    tested.source.lacks_while_warming_up = False
+    engine.wake()
+    assert answers(engine, 2) == expected
 
 
 def test_sleep_gives_everything_back_and_texts_go_on_after_it(tested: Subject) -> None:

@@ -124,7 +124,7 @@ def test_preempted_sequences_wait_in_front_in_their_order() -> None:
     for each in sequences:
         scheduler.enqueue(each)
     _admitted(scheduler)
-    assert scheduler.preempt() == sequences[:4]
+    assert scheduler.preempt(limit=2) == sequences[:4]
     assert scheduler.everyone() == sequences
 
 
@@ -134,7 +134,7 @@ def test_after_preemption_half_may_run_and_each_that_ends_lets_one_more_in() -> 
     for each in sequences:
         scheduler.enqueue(each)
     _admitted(scheduler)
-    scheduler.preempt()
+    scheduler.preempt(limit=2)
     assert _admitted(scheduler) == sequences[:2]
     sequences[0].fail(FailureCode.CANCELLED, "enough")
     scheduler.retire()
@@ -148,5 +148,5 @@ def test_one_alone_may_always_run() -> None:
     scheduler = Scheduler(4)
     scheduler.enqueue(only := sequence())
     _admitted(scheduler)
-    scheduler.preempt()
+    scheduler.preempt(limit=2)
     assert _admitted(scheduler) == [only]

@@ -28,6 +28,19 @@ def test_a_version_out_of_service_keeps_its_place_until_its_last_request_is_done
     assert versions.free_place() == first.place
 
 
+def test_needed_are_the_current_version_and_those_in_use() -> None:
+    versions = Versions("base")
+    versions.serve("one", 0)
+    versions.current.users += 1
+    one = versions.current
+    versions.serve("two", 1)
+    assert versions.needed() == {0, 1}
+    one.users -= 1
+    assert versions.needed() == {1}
+    versions.serve_base()
+    assert versions.needed() == set()
+
+
 def test_after_the_base_is_back_every_unused_place_is_free() -> None:
     versions = Versions("base")
     versions.serve("one", 0)
