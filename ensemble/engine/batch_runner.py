@@ -98,7 +98,7 @@ class BatchRunner:
         former = self._launched
         is_lacking = not self._launch(batch)
         tokens = former.by_row() if former is not None else {}
-        results = [_result(tokens.get(id(row))) for row in batch]
+        results = [_result(tokens.get(row)) for row in batch]
         if is_lacking:
             raise OutOfMemory(results)
         return results

@@ -35,15 +35,15 @@ class Launched:
         )
         return cls(rows, tokens, scores, _mark(parts[0].tokens.device))
 
-    def by_row(self) -> dict[int, int | Scored]:
-        """Wait for the tokens; by the identity of their rows."""
+    def by_row(self) -> dict[object, int | Scored]:
+        """Wait for the tokens."""
         if self.arrival is not None:
             self.arrival.synchronize()
         tokens = self.tokens.tolist()
         drawn: dict[int, int | Scored] = dict(enumerate(tokens))
         for scores in self.scores:
             drawn.update((row, scored) for row, scored in scores.scored(tokens) if scored.token != BROKEN)
-        return {id(row): drawn[index] for index, row in enumerate(self.rows)}
+        return {row: drawn[index] for index, row in enumerate(self.rows)}
 
 
 def _to_host(tensor: Tensor) -> Tensor:
