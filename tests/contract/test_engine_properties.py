@@ -78,7 +78,7 @@ def test_every_text_is_the_one_it_would_be_alone(engine: ModelEngine[Any]) -> No
         assert isinstance(outcome, Completion)
         return outcome
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(plan=st.lists(REQUESTS, min_size=2, max_size=9), naps=st.lists(st.integers(0, 8), max_size=2))
     def check(plan: list[Asked], naps: list[int]) -> None:
         whole = [alone(asked.prompt, asked.seed, asked.max_tokens) for asked in plan]

@@ -14,6 +14,7 @@ from ensemble.engine.detokenizer import Detokenizer, Piece, spell
 from ensemble.engine.logprobs import LogprobRecord
 from ensemble.engine.runner import Scored
 from ensemble.engine.sequence import Sequence
+from ensemble.engine.versions import Version
 
 END, CONTROL = 0, 1
 PIECES: tuple[Piece, ...] = ("", "", "ab", "c", "d", *(bytes([byte]) for byte in "é🧮".encode()))
@@ -31,7 +32,7 @@ def completion(tokens: Tokens[int], *, stop: tuple[str, ...] = (), logprobs: int
         max_tokens=len(tokens),
         detokenizer=Detokenizer(PIECES),
         model=ModelName.MATHSTRAL,
-        version="v1",
+        version=Version("v1"),
         logprobs=LogprobRecord(name) if logprobs is not None else None,
     )
     for token in tokens:
