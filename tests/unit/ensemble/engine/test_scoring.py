@@ -78,7 +78,7 @@ def launch(logits: Tensor, draws: list[Draw]) -> list[int | Scored]:
     ]
     rows = [object() for _ in draws]
     drawn = Launched.of(rows, parts).by_row()
-    return [drawn[id(row)] for row in rows]
+    return [drawn[row] for row in rows]
 
 
 def test_each_row_gets_its_own_scores_and_only_if_it_asked() -> None:
