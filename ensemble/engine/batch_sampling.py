@@ -17,7 +17,7 @@ from torch import Tensor
 from core.messages import Sampling
 from ensemble.engine.cuts import BatchCut, Cut
 from ensemble.engine.penalties import Penalties
-from ensemble.engine.transfer import to_device
+from ensemble.engine.transfer import column
 
 BROKEN = -1
 """Stands for a token where a row's logits are not finite numbers."""
@@ -52,8 +52,8 @@ class BatchSampler:
         self._is_greedy = all(draw.temperature == 0.0 for draw in draws)
         self._cut = BatchCut(cuts, device) if any(cuts) else None
         if not self._is_greedy:
-            self._temperature = _column([draw.temperature for draw in draws], torch.float32, device)
-            self._seed = _column([draw.seed for draw in draws], torch.int64, device)
+            self._temperature = column([draw.temperature for draw in draws], torch.float32, device)
+            self._seed = column([draw.seed for draw in draws], torch.int64, device)
 
     def draw(self, logits: Tensor, steps: Tensor) -> Tensor:
         """Token ids (n,) int64 from `logits` (n, vocabulary); BROKEN where a row is not finite.
@@ -87,7 +87,3 @@ def _mix(value: Tensor) -> Tensor:
     value = (value ^ ((value >> 30) & (2**34 - 1))) * _MIX_1
     value = (value ^ ((value >> 27) & (2**37 - 1))) * _MIX_2
     return value ^ ((value >> 31) & (2**33 - 1))
-
-
-def _column(values: Sequence[float], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return to_device(values, dtype, device)[:, None]

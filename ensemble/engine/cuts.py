@@ -15,7 +15,7 @@ from torch import Tensor
 
 from core.messages import Sampling
 from ensemble.engine.ranking import rank
-from ensemble.engine.transfer import to_device
+from ensemble.engine.transfer import column, to_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,12 @@ class BatchCut:
         limits = [cut.top_k for cut in chosen]
         self._most = None if None in limits else max((limit for limit in limits if limit), default=None)
         everything = torch.iinfo(torch.int64).max
-        self._top_k = _column([limit or everything for limit in limits], torch.int64, device)
+        self._top_k = column([limit or everything for limit in limits], torch.int64, device)
         # Not 1.0, which the sum of all probabilities may reach before the last token.
         shares = [cut.top_p if cut.top_p < 1.0 else math.inf for cut in chosen]
-        self._top_p = _column(shares, torch.float64, device)
+        self._top_p = column(shares, torch.float64, device)
         floors = [math.log(cut.min_p) if cut.min_p > 0.0 else -math.inf for cut in chosen]
-        self._floor = _column(floors, torch.float32, device)
+        self._floor = column(floors, torch.float32, device)
 
     def apply(self, logits: Tensor) -> Tensor:
         """`logits` (n, vocabulary) with -inf for what is ruled out; the most probable token always stays."""
@@ -77,7 +77,3 @@ class BatchCut:
         is_out[:, 0] = False
         kept = ordered.masked_fill(is_out, -math.inf)
         return torch.full_like(logits, -math.inf).scatter_(-1, order, kept)
-
-
-def _column(values: Sequence[float], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return to_device(values, dtype, device)[:, None]

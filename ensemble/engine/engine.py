@@ -188,7 +188,7 @@ class ModelEngine(Generic[State]):
                 self._commands.obey()
                 self._loop.iterate()
             reason = "the engine was closed before the answer was complete"
-        except Exception:
+        except Exception:  # whatever it was, nobody may wait for a thread that has ended
             log.exception("the engine of %s died", self.model)
         finally:
             self._fail_everyone(reason)

@@ -16,9 +16,6 @@ from ensemble.engine.mamba2_step_kernels import prepare, read_states
 from ensemble.engine.norm_kernels import add_normalize, normalize_groups
 from ensemble.engine.packing import Packing
 
-_PREPARE_WARPS = _READ_WARPS = _SCAN_WARPS = 4
-_SCAN_STAGES = 2
-
 
 class CudaKernels:
     """One row goes through our own product with a vector, several through the linear maps as they are."""
@@ -50,7 +47,7 @@ class CudaKernels:
             **_head_sizes(shape),
             GROUPS=shape.groups,
             WINDOW=WINDOW,
-            num_warps=_READ_WARPS,
+            num_warps=4,
         )
         return gated
 
@@ -66,8 +63,8 @@ class CudaKernels:
             HEADS_PER_GROUP=shape.heads // shape.groups,
             **_head_sizes(shape),
             BLOCK=shape.block,
-            num_warps=_SCAN_WARPS,
-            num_stages=_SCAN_STAGES,
+            num_warps=4,
+            num_stages=2,
         )
         return gated
 
@@ -110,7 +107,7 @@ def _prepare(layer: Layer, memory: LayerMemory, projected: Tensor, rows: Rows) -
         GROUPS=shape.groups,
         WIDTH=shape.width,
         WINDOW=WINDOW,
-        num_warps=_PREPARE_WARPS,
+        num_warps=4,
     )
     return scratch
 

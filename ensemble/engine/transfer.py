@@ -16,3 +16,8 @@ def to_device(values: Sequence[Any], dtype: torch.dtype, device: torch.device) -
     is not `non_blocking` would wait for all steps under way.
     """
     return torch.tensor(values, dtype=dtype).to(device, non_blocking=True)
+
+
+def column(values: Sequence[float], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """One value for each row of a batch, (n, 1)."""
+    return to_device(values, dtype, device)[:, None]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from threading import Event
 from typing import Any
 
 import pytest
@@ -17,17 +15,10 @@ from core.work import Delta
 from ensemble.engine.engine import ModelEngine
 from tests.contract.asking import complete, failure, run, work
 from tests.contract.conftest import CONTEXT_TOKENS, Build
+from tests.harness import eventually
 
 PATIENCE_S = 30.0
 LONG = 900
-
-
-def eventually(claim: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    pause = Event()
-    while not claim():
-        assert time.monotonic() < end, "did not come true in time"
-        pause.wait(0.005)
 
 
 def test_text_arrives_in_pieces_that_join_to_the_completion(engine: ModelEngine[Any]) -> None:
