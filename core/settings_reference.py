@@ -14,7 +14,7 @@ from core.settings import variables
 HEADER = """\
 # Configuration
 
-Written by `make docs` from `core/settings.py`; edit it there. A test fails where the two differ.
+Written by `make docs` from `core/settings.py` and `core/training_settings.py`; edit it there. A test fails where the two differ.
 
 Every setting is an environment variable, read once when a process starts. A bad value stops the process with one
 message that names all bad variables. An empty variable counts as unset. A running `mathcode up` writes
@@ -62,6 +62,8 @@ def _kinds(field: Any) -> tuple[Any, ...]:
 def _plain(value: Any) -> str:
     if isinstance(value, Enum):
         return str(value.value)
+    if isinstance(value, tuple):
+        return ",".join(value)
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 

@@ -1,0 +1,111 @@
+"""The settings of continuous training; a part of `core.settings.Settings`, which reads them."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, field_validator
+
+from core.messages import ModelName
+from core.options import Weights
+from core.variables import Words, env, split_words
+
+
+class TrainingSettings(BaseModel):
+    """When files are trained on, how, and what comes of it; units stand in the names."""
+
+    # Continuous training: when
+    min_new_files: int = env("MIN_NEW_FILES", 1000, "New files that trigger a training.", ge=1)
+    min_quality_score: float = env(
+        "MATHCODE_MIN_QUALITY", 70.0, "Least quality score of a file that is trained on.", ge=0, le=100
+    )
+    check_interval_s: float = env("CHECK_INTERVAL", 300.0, "Seconds between looks for new files.", ge=0.5)
+    stall_s: float = env(
+        "MATHCODE_TRAINING_STALL_S",
+        900.0,
+        "Seconds without progress after which a training is ended and begun again from its last checkpoint.",
+        ge=1,
+    )
+    checkpoint_s: float = env("MATHCODE_CHECKPOINT_S", 300.0, "Seconds between a training's checkpoints.", ge=0.1)
+
+    # Continuous training: how
+    max_dataset_size: int = env("MAX_DATASET_SIZE", 100_000, "Most files in one training.", ge=1)
+    training_epochs: int = env("TRAINING_EPOCHS", 1, "Epochs per training.", ge=1, le=100)
+    batch_size: int = env("BATCH_SIZE", 8, "Packed rows per optimizer step.", ge=1, le=4096)
+    micro_batch_size: int = env(
+        "MATHCODE_MICRO_BATCH",
+        4,
+        "Packed rows on the device at once; halved by itself where memory runs out.",
+        ge=1,
+        le=4096,
+    )
+    row_tokens: int = env("MATHCODE_ROW_TOKENS", 2048, "Length of a packed row, in tokens.", ge=32, le=65_536)
+    training_weights_override: Weights | None = env(
+        "MATHCODE_TRAINING_WEIGHTS",
+        None,
+        "`fp32`, `bf16` or `nf4`: the frozen base during a training. Default: as it is served.",
+    )
+    lora_rank: int = env("MATHCODE_LORA_R", 32, "Rank of the adapters.", ge=1, le=512)
+    lora_alpha: float = env("MATHCODE_LORA_ALPHA", 64.0, "Scale of the adapters, times their rank.", gt=0)
+    lora_dropout: float = env("MATHCODE_LORA_DROPOUT", 0.0, "Dropout before the adapters.", ge=0, lt=1)
+    lora_targets: Words = env(
+        "MATHCODE_LORA_TARGETS",
+        ("in_proj", "out_proj"),
+        "The linear maps that get adapters, separated by commas. Keep them and the rank: "
+        "versions of another shape are not warm-started from.",
+    )
+    learning_rate: float = env("MATHCODE_LEARNING_RATE", 2e-4, "Peak learning rate from the base model.", gt=0)
+    warm_learning_rate: float = env(
+        "MATHCODE_WARM_LEARNING_RATE", 1e-4, "Peak learning rate from the serving version.", gt=0
+    )
+    checkpoints_gradient: bool = env(
+        "MATHCODE_GRADIENT_CHECKPOINTING",
+        True,
+        "Compute activations twice rather than keep them: much less memory, a third more work.",
+    )
+    fim_rate: float = env(
+        "MATHCODE_FIM_RATE", 0.0, "Part of the files rearranged for filling in the middle.", ge=0, le=1
+    )
+    replay_rate: float = env(
+        "MATHCODE_REPLAY_RATE", 0.25, "Files of earlier cycles, as part of all trained ones.", ge=0, le=0.9
+    )
+    training_seed: int = env("MATHCODE_TRAINING_SEED", 1, "Seed of order, packing and dropout.", ge=0)
+
+    # Continuous training: what comes of it
+    min_improvement: float = env(
+        "MATHCODE_MIN_IMPROVEMENT",
+        0.005,
+        "Part by which the held-out loss must fall below the serving version's for a promotion.",
+        ge=0,
+        lt=1,
+    )
+    most_regression: float = env(
+        "MATHCODE_MOST_REGRESSION", 0.01, "Part by which frozen and anchor losses may rise.", ge=0, lt=1
+    )
+    kept_versions: int = env(
+        "MATHCODE_KEPT_VERSIONS",
+        5,
+        "Newest versions whose files are kept, beside the serving one and its parent.",
+        ge=0,
+    )
+    training_pauses: Words = env(
+        "MATHCODE_TRAINING_PAUSES",
+        (),
+        "Models whose workers give the card's memory back while a training runs on it: `codestral`, `mathstral`, "
+        "or both, where training has no card of its own.",
+    )
+    card_name: str = env(
+        "MATHCODE_CARD",
+        "",
+        "Name of the card that training and serving share. Default: the host's name and CUDA_VISIBLE_DEVICES.",
+    )
+
+    @field_validator("lora_targets", "training_pauses", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return split_words(value) if isinstance(value, str) else value
+
+    @field_validator("training_pauses")
+    @classmethod
+    def _models(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := sorted(set(value) - set(ModelName)):
+            raise ValueError(f"names {', '.join(unknown)}: give {' or '.join(ModelName)}")
+        return value
