@@ -44,7 +44,14 @@ task_acks_late = True
 worker_cancel_long_running_tasks_on_connection_loss = False  # with a Redis backend it loses jobs
 worker_redirect_stdouts = False
 
-imports = ("tasks.generate", "tasks.merge", "tasks.housekeeping", "worker.bootstrap")
+imports = (
+    "tasks.generate",
+    "tasks.merge",
+    "tasks.housekeeping",
+    "tasks.training",
+    "worker.bootstrap",
+    "training.bootstrap",
+)
 
 beat_schedule = {
     "reconcile": {
@@ -55,5 +62,10 @@ beat_schedule = {
             "priority": STEPS[Priority.HIGH],  # no stream of merges keeps repairs waiting
             "expires": 10 * _settings.reconcile_s,
         },
+    },
+    "watch": {
+        "task": "mathcode.watch",
+        "schedule": _settings.check_interval_s,
+        "options": {"queue": QueueName.LIGHT.value, "expires": 10 * _settings.check_interval_s},
     },
 }

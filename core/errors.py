@@ -4,7 +4,8 @@ MathcodeError
 ├── InvalidRequest            the caller changes the request
 │   ├── PromptTooLong
 │   ├── BodyTooLarge
-│   └── JobNotFound
+│   ├── JobNotFound
+│   └── RunNotFound
 ├── Unavailable               the caller tries again later
 │   ├── DatabaseUnavailable
 │   ├── BrokerUnavailable
@@ -15,7 +16,8 @@ MathcodeError
     ├── CheckpointError
     ├── KernelsMissing
     ├── ModelAccessError
-    └── StackAlreadyRunning
+    ├── StackAlreadyRunning
+    └── TrainingError
 
 `code` is stable and part of the public interface; the message is one sentence that says what to do.
 """
@@ -76,6 +78,15 @@ class JobNotFound(InvalidRequest):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"there is no job {job_id[:64]!r}: use an id that POST /v1/jobs returned", param="id")
+
+
+class RunNotFound(InvalidRequest):
+    """No training run has this number."""
+
+    code = "run_not_found"
+
+    def __init__(self, run_id: int) -> None:
+        super().__init__(f"there is no training run {run_id}: `mathcode train --list` shows them", param="id")
 
 
 class Unavailable(MathcodeError):
@@ -150,3 +161,9 @@ class StackAlreadyRunning(ConfigurationError):
     """Another stack holds this data directory."""
 
     code = "stack_already_running"
+
+
+class TrainingError(ConfigurationError):
+    """A training cannot go on as it is configured, or with what it was given."""
+
+    code = "training_error"

@@ -21,6 +21,7 @@ from tasks.queues import STEPS, QueueName
 
 GENERATE = "mathcode.generate"
 MERGE = "mathcode.merge"
+TRAIN = "mathcode.train"
 CANCEL = "cancel_job"
 
 # After a failure publishing pauses this long, so that a dead broker costs one timeout and not one per request.
@@ -44,6 +45,10 @@ class Doorbell:
 
     def announce_merge(self, job_id: str, priority: Priority) -> bool:
         return self._publish(self._merge(job_id, priority))
+
+    def announce_training(self, run_id: int) -> bool:
+        options = _options(Priority.NORMAL)
+        return self._publish(self._app.signature(TRAIN, args=(run_id,), queue=QueueName.TRAINING.value, **options))
 
     def announce_cancel(self, job_id: str) -> None:
         """Tell running workers at once; those that miss it see the flag at their next heartbeat."""

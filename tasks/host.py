@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from core.errors import ConfigurationError
 from tasks.closing import Closer
 from tasks.execution import Executor
+from tasks.ports import Trainer
 from tasks.reconciliation import Reconciler
 from tasks.running import Running
+from tasks.watching import Watcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +20,7 @@ class Host:
     running: Running
     closer: Closer
     reconciler: Reconciler
+    watcher: Watcher
     executor: Executor | None = None
 
 
@@ -40,3 +43,21 @@ def current_executor() -> Executor:
     if executor is None:
         raise ConfigurationError("this worker serves no model: start one with -Q mathstral or -Q codestral")
     return executor
+
+
+def current_watcher() -> Watcher:
+    return current_host().watcher
+
+
+_trainers: list[Trainer] = []
+
+
+def bind_trainer(trainer: Trainer) -> None:
+    """Make `trainer` the one that this process's task uses."""
+    _trainers[:] = [trainer]
+
+
+def current_trainer() -> Trainer:
+    if not _trainers:
+        raise ConfigurationError("this worker trains nothing: start one with -Q training")
+    return _trainers[0]

@@ -53,3 +53,13 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Stop; running work ends with a `Failure`. Idempotent."""
+
+
+class Trainer(Protocol):
+    """Does training runs, one at a time."""
+
+    def train(self, run_id: int) -> None:
+        """Go on with a run until it has ended, is another's, or this process stops.
+
+        Whatever ends it is written to the ledger. Raises DatabaseUnavailable: then it is taken up again later.
+        """

@@ -10,6 +10,7 @@ from core.errors import BrokerUnavailable, DatabaseUnavailable
 from core.messages import ModelName, Priority
 from core.repairs import Branch, RepairStore
 from core.roster import Roster
+from core.training_runs import RunStore
 from tasks.closing import Closer
 from tasks.doorbell import Doorbell
 from tasks.queues import QueueName
@@ -30,6 +31,10 @@ class Report:
     ended: int
     merged: int
     announced: int
+    trainings: int
+
+
+NOTHING = Report(taken_back=0, ended=0, merged=0, announced=0, trainings=0)
 
 
 class Reconciler:
@@ -46,6 +51,8 @@ class Reconciler:
         closer: Closer,
         doorbell: Doorbell,
         roster: Roster,
+        runs: RunStore,
+        max_attempts: int,
         is_steady: Callable[[], bool],
     ) -> None:
         self._is_steady = is_steady
@@ -53,6 +60,8 @@ class Reconciler:
         self._closer = closer
         self._doorbell = doorbell
         self._roster = roster
+        self._runs = runs
+        self._max_attempts = max_attempts
 
     def reconcile(self) -> Report:
         """Raises DatabaseUnavailable; what was mended until then stays mended."""
@@ -64,8 +73,11 @@ class Reconciler:
             self._announce(branch)
         announced = sum(self._announce_forgotten(model) for model in ModelName)
         self._roster.forget_gone()
-        report = Report(taken_back=len(taken_back), ended=ended, merged=merged, announced=announced)
-        if report != Report(taken_back=0, ended=0, merged=0, announced=0):
+        trainings = self._mend_trainings()
+        report = Report(
+            taken_back=len(taken_back), ended=ended, merged=merged, announced=announced, trainings=trainings
+        )
+        if report != NOTHING:
             logger.info("mended: %s", report)
         return report
 
@@ -90,6 +102,19 @@ class Reconciler:
             for priority in Priority
             for branch in self._repairs.unannounced(model, priority, messages=messages[priority], grace_s=GRACE_S)
         )
+
+    def _mend_trainings(self) -> int:
+        """Take runs back from vanished workers, and announce those that no message announces."""
+        if self._is_steady():
+            self._runs.reap(max_attempts=self._max_attempts)
+        waiting = self._runs.waiting(grace_s=GRACE_S)
+        try:
+            if not waiting or any(self._doorbell.messages(QueueName.TRAINING).values()):
+                return 0
+        except BrokerUnavailable as error:
+            logger.warning("the queue of trainings cannot be looked at: %s", error)
+            return 0
+        return sum(self._doorbell.announce_training(run_id) for run_id in waiting)
 
     def _announce(self, branch: Branch) -> bool:
         return self._doorbell.announce(branch.job_id, (branch.model,), branch.priority)

@@ -23,10 +23,12 @@ from core.events import EventLog
 from core.jobs import JobStore
 from core.leases import LeaseStore
 from core.logs import configure_logging
+from core.manifests import ManifestStore
 from core.options import Profile
 from core.repairs import RepairStore
 from core.roster import Roster
 from core.settings import Settings, load_settings
+from core.training_runs import RunStore
 from tasks.celery_app import app
 from tasks.closing import Closer
 from tasks.doorbell import Doorbell
@@ -36,6 +38,7 @@ from tasks.ports import Engine
 from tasks.queues import QueueName
 from tasks.reconciliation import Reconciler
 from tasks.running import Running
+from tasks.watching import Watcher
 from worker.control import bind_operations
 from worker.heart import Heart
 from worker.operations import Operations
@@ -104,10 +107,18 @@ def build_worker(queue: QueueName, name: str, *, settings: Settings, celery: Cel
 
     sign = partial(_sign, roster, engine, name=name, queue=queue, slots=settings.slots)
     heart = Heart(leases=leases, running=running, engine=engine, sign=sign, interval_s=settings.beat_s)
+    runs = RunStore(database)
     reconciler = Reconciler(
-        repairs=repairs, closer=closer, doorbell=doorbell, roster=roster, is_steady=heart.is_steady
+        repairs=repairs,
+        closer=closer,
+        doorbell=doorbell,
+        roster=roster,
+        runs=runs,
+        max_attempts=settings.max_attempts,
+        is_steady=heart.is_steady,
     )
-    host = Host(running=running, closer=closer, reconciler=reconciler, executor=executor)
+    watcher = Watcher(runs=runs, manifests=ManifestStore(database), doorbell=doorbell, settings=settings)
+    host = Host(running=running, closer=closer, reconciler=reconciler, watcher=watcher, executor=executor)
     return WorkerProcess(
         name=name,
         host=host,
@@ -155,6 +166,10 @@ class HostStep(bootsteps.StartStopStep):  # type: ignore[misc]
     """Builds the process before its pool starts and takes it down after the pool has ended."""
 
     label = "mathcode"
+
+    def include_if(self, worker: Any) -> bool:
+        """The training worker has a composition root of its own."""
+        return set(worker.app.amqp.queues.consume_from) != {QueueName.TRAINING.value}
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)

@@ -86,6 +86,7 @@ CREATE TABLE training_file (
     PRIMARY KEY (run_id, purpose, position)
 );
 CREATE INDEX training_file_file ON training_file (file_id);
+CREATE INDEX training_file_blob ON training_file (blob_hash);
 
 -- The curve of a run, a row per logged step; a resumed attempt writes over what it does again.
 CREATE TABLE training_step (
