@@ -4,7 +4,9 @@ MathcodeError
 ├── InvalidRequest            the caller changes the request
 │   ├── PromptTooLong
 │   ├── BodyTooLarge
-│   └── JobNotFound
+│   ├── JobNotFound
+│   ├── VersionNotFound
+│   └── VersionUnfit
 ├── Unavailable               the caller tries again later
 │   ├── DatabaseUnavailable
 │   ├── BrokerUnavailable
@@ -76,6 +78,25 @@ class JobNotFound(InvalidRequest):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"there is no job {job_id[:64]!r}: use an id that POST /v1/jobs returned", param="id")
+
+
+class VersionNotFound(InvalidRequest):
+    """No version has this number."""
+
+    code = "version_not_found"
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"there is no version {number}: `mathcode versions` lists them", param="number")
+
+
+class VersionUnfit(InvalidRequest):
+    """A version that is broken or pruned cannot be put into service."""
+
+    code = "version_unfit"
+
+    def __init__(self, name: str, state: str, alarm: str | None) -> None:
+        because = f" ({alarm})" if alarm else ""
+        super().__init__(f"{name} is {state}{because}: promote another version", param="number")
 
 
 class Unavailable(MathcodeError):
