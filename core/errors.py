@@ -5,7 +5,9 @@ MathcodeError
 │   ├── PromptTooLong
 │   ├── BodyTooLarge
 │   ├── JobNotFound
-│   └── RunNotFound
+│   ├── RunNotFound
+│   ├── VersionNotFound
+│   └── VersionUnfit
 ├── Unavailable               the caller tries again later
 │   ├── DatabaseUnavailable
 │   ├── BrokerUnavailable
@@ -87,6 +89,25 @@ class RunNotFound(InvalidRequest):
 
     def __init__(self, run_id: int) -> None:
         super().__init__(f"there is no training run {run_id}: `mathcode train --list` shows them", param="id")
+
+
+class VersionNotFound(InvalidRequest):
+    """No version has this number."""
+
+    code = "version_not_found"
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"there is no version {number}: `mathcode versions` lists them", param="number")
+
+
+class VersionUnfit(InvalidRequest):
+    """A version that is broken or pruned cannot be put into service."""
+
+    code = "version_unfit"
+
+    def __init__(self, name: str, state: str, alarm: str | None) -> None:
+        because = f" ({alarm})" if alarm else ""
+        super().__init__(f"{name} is {state}{because}: promote another version", param="number")
 
 
 class Unavailable(MathcodeError):
