@@ -10,6 +10,7 @@ from flask import Flask
 from api import errors
 from api.routes import jobs as job_routes
 from api.routes import status as status_routes
+from api.routes import training as training_routes
 from api.seats import Seats
 from api.services import Services, attach
 from core.database import Database
@@ -41,6 +42,7 @@ def create_app(settings: Settings, celery: Celery = celery_app) -> Flask:
     errors.register(app)
     app.register_blueprint(job_routes.blueprint)
     app.register_blueprint(status_routes.blueprint)
+    app.register_blueprint(training_routes.blueprint)
     return app
 
 

@@ -13,7 +13,9 @@ from cli.down import down
 from cli.engine import engine
 from cli.route import route
 from cli.status import status
+from cli.train import train
 from cli.up import up
+from cli.versions import promote, rollback, versions
 from core.errors import ConfigurationError, InvalidRequest, MathcodeError, Unavailable
 
 _EXIT_STATUS: tuple[tuple[type[MathcodeError], int], ...] = (
@@ -44,7 +46,7 @@ def main() -> None:
     """
 
 
-for command in (up, down, status, ask, route, demo, engine):
+for command in (up, down, status, ask, route, demo, engine, train, versions, promote, rollback):
     main.add_command(command)
 
 if __name__ == "__main__":

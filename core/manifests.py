@@ -99,6 +99,13 @@ class ManifestStore:
         }
         return bool(self._database.fetch(_WRITE, parameters))
 
+    def texts(self, ids: Sequence[int]) -> list[str]:
+        """The contents of these files, in no particular order."""
+        return [row["content"] for row in self._database.fetch(_TEXTS, {"ids": list(ids)})]
+
+    def total_bytes(self, ids: Sequence[int]) -> int:
+        return int(self._database.fetch(_TOTAL_BYTES, {"ids": list(ids)})[0]["total"])
+
     def hash_of(self, run_id: int) -> str | None:
         """The hash of a settled manifest."""
         rows = self._database.fetch("SELECT manifest_hash FROM training_run WHERE id = %(id)s", {"id": run_id})
@@ -172,4 +179,10 @@ _COUNTS = "SELECT purpose, count(*) AS n FROM training_file WHERE run_id = %(run
 _CONTENTS = """
 SELECT t.position, c.content FROM training_file t JOIN code_files c ON c.id = t.file_id
 WHERE t.run_id = %(run_id)s AND t.purpose = %(purpose)s AND t.position > %(last)s ORDER BY t.position LIMIT %(n)s
+"""
+
+_TEXTS = "SELECT content FROM code_files WHERE id = ANY(%(ids)s) AND content IS NOT NULL"
+
+_TOTAL_BYTES = """
+SELECT coalesce(sum(octet_length(content)), 0)::bigint AS total FROM code_files WHERE id = ANY(%(ids)s)
 """

@@ -69,11 +69,11 @@ class Step:
     """One logged step; the held-out loss only where it was measured."""
 
     step: int
-    loss: float | None
-    learning_rate: float | None
-    tokens: int | None
-    tokens_per_s: float | None
-    heldout_loss: float | None
+    loss: float | None = None
+    learning_rate: float | None = None
+    tokens: int | None = None
+    tokens_per_s: float | None = None
+    heldout_loss: float | None = None
 
 
 class RunStore:

@@ -25,13 +25,16 @@ STAGES: tuple[Mapping[str, tuple[str, ...]], ...] = (
         "worker-light": (*_WORKER, "-Q", "light", "-n", "light@%h"),
         "worker-codestral": (*_WORKER, "-Q", "codestral", "-n", "codestral@%h"),
         "worker-mathstral": (*_WORKER, "-Q", "mathstral", "-n", "mathstral@%h"),
+        "worker-training": (*_WORKER, "-Q", "training", "-n", "training@%h", "-c", "1"),
     },
     {
         "api": ("api",),
     },
 )
 
-QUEUES = (*(model.value for model in ModelName), "light")
+QUEUES = (*(model.value for model in ModelName), "light", "training")
+# A training saves before it ends; what it does is not begun anew.
+TRAINING_STOP_S = 75.0
 
 
 def app_commands(
@@ -41,14 +44,16 @@ def app_commands(
 
     def command(name: str, words: tuple[str, ...]) -> Command:
         own = _flower_environment(settings, flower_password) if name == "flower" else {}
-        drain_s = settings.drain_s if name.startswith("worker") else 0.0
+        stop_s = 10.0 + (settings.drain_s if name.startswith("worker") else 0.0)
+        if name == "worker-training":
+            stop_s = TRAINING_STOP_S
         return Command(
             name=name,
             argv=(sys.executable, "-m", *words),
             log=layout.log(name),
             cwd=layout.run,
             environment={**environment, **own},
-            stop_steps=((signal.SIGTERM, drain_s + 10.0),),
+            stop_steps=((signal.SIGTERM, stop_s),),
         )
 
     return [[command(name, words) for name, words in stage.items()] for stage in STAGES]

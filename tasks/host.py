@@ -32,6 +32,11 @@ def bind_host(host: Host) -> None:
     _bound[:] = [host]
 
 
+def has_host() -> bool:
+    """Whether this process answers jobs; the training worker does not."""
+    return bool(_bound)
+
+
 def current_host() -> Host:
     if not _bound:
         raise ConfigurationError("tasks run only in a process started as `celery -A tasks.celery_app worker`")

@@ -53,7 +53,7 @@ def create_schema(url: str, name: str) -> str:
 
 @dataclass
 class Installation:
-    """The processes of one installation, started one by one, by name: api, mathstral, codestral, light, beat."""
+    """The processes of one installation, started one by one: api, mathstral, codestral, light, training, beat."""
 
     database_url: str
     redis_url: str
@@ -196,7 +196,18 @@ def _command(name: str, data_dir: Path) -> list[str]:
     if name == "beat":
         return [*celery, "beat", "-s", str(data_dir / "beat-schedule"), "--pidfile="]
     queue = name.partition("-")[0]
-    return [*celery, "worker", "-Q", queue, "-n", f"{name}@%h", "--without-gossip", "--without-mingle"]
+    concurrency = ["-c", "1"] if queue == "training" else []
+    return [
+        *celery,
+        "worker",
+        *concurrency,
+        "-Q",
+        queue,
+        "-n",
+        f"{name}@%h",
+        "--without-gossip",
+        "--without-mingle",
+    ]
 
 
 def _answers(url: str) -> bool:

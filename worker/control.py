@@ -7,9 +7,8 @@ from typing import Any
 
 from celery.worker.control import control_command
 
-from core.errors import ConfigurationError
 from tasks.doorbell import CANCEL
-from tasks.host import current_host
+from tasks.host import current_host, has_host
 from worker.operations import Operations, Reply
 
 _bound: list[Operations] = []
@@ -21,15 +20,14 @@ def bind_operations(operations: Operations) -> None:
 
 
 def _operations() -> Operations:
-    if not _bound:
-        raise ConfigurationError("this process was not started as a worker")
-    return _bound[0]
+    """Those of this process; the training worker, which hears the commands too, has no engine."""
+    return _bound[0] if _bound else Operations(None)
 
 
 @control_command(name=CANCEL, args=[("job_id", str)], signature="[job_id]")
 def cancel_job(state: Any, job_id: str) -> dict[str, int]:
     """Stop this process's completions of one job."""
-    return {"stopped": current_host().running.cancel(job_id)}
+    return {"stopped": current_host().running.cancel(job_id) if has_host() else 0}
 
 
 @control_command(args=[("model", str)], signature="[model]")

@@ -21,7 +21,17 @@ from stack.servers import ServerUrls, scratch_data_dir
 from tests.harness import eventually, free_port
 
 MATHCODE = (sys.executable, "-m", "cli.main")
-NAMES = {"postgres", "redis", "api", "beat", "flower", "worker-mathstral", "worker-codestral", "worker-light"}
+NAMES = {
+    "postgres",
+    "redis",
+    "api",
+    "beat",
+    "flower",
+    "worker-mathstral",
+    "worker-codestral",
+    "worker-light",
+    "worker-training",
+}
 
 
 @dataclass
@@ -105,7 +115,7 @@ def test_everything_runs(user: User) -> None:
     assert {process["name"] for process in status["processes"]} == NAMES
     assert {process["state"] for process in status["processes"]} == {"running"}
     assert status["service"]["database"] == status["service"]["broker"] == "ok"
-    assert status["service"]["workers"] == {"mathstral": 1, "codestral": 1, "light": 1}
+    assert status["service"]["workers"] == {"mathstral": 1, "codestral": 1, "light": 1, "training": 1}
 
 
 def test_the_table_names_every_process(user: User) -> None:

@@ -83,5 +83,7 @@ def test_a_stack_is_ready_when_every_queue_and_server_answers() -> None:
     status = {"database": "ok", "broker": "ok", "workers": dict.fromkeys(QUEUES, 1)}
     assert missing_parts(status) == set()
     assert missing_parts({**status, "broker": "broker_unavailable"}) == {"broker"}
-    assert missing_parts({**status, "workers": {"light": 1, "codestral": 1}}) == {"worker-mathstral"}
+    assert missing_parts({**status, "workers": {"light": 1, "codestral": 1, "training": 1}}) == {
+        "worker-mathstral"
+    }
     assert missing_parts(None) == {"api"}

@@ -1,0 +1,188 @@
+"""From a tree of code to a better version in service, unattended, with everything real."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from core.database import Database
+from core.model_versions import VersionStore
+from core.training_runs import Run, RunState, RunStore
+from stack.servers import ServerUrls
+from tests.harness import ROOT, Installation, eventually, installation
+
+STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
+REPOSITORIES = ("json", "email", "asyncio", "http", "logging", "unittest", "concurrent", "importlib")
+PROMPT = "Refactor this function: def f(x): return x"
+SETTINGS = {
+    "MATHCODE_PROFILE": "tiny",
+    "MIN_NEW_FILES": "50",
+    "CHECK_INTERVAL": "1",
+    "MATHCODE_ROW_TOKENS": "256",
+    "BATCH_SIZE": "8",
+    "MATHCODE_MICRO_BATCH": "8",
+    "MATHCODE_LORA_R": "8",
+    "MATHCODE_LORA_ALPHA": "16",
+    "MATHCODE_LEARNING_RATE": "0.01",
+    "MATHCODE_WARM_LEARNING_RATE": "0.01",
+    "MATHCODE_CHECKPOINT_S": "2",
+    "MAX_DATASET_SIZE": "60",
+    "MATHCODE_GRADIENT_CHECKPOINTING": "false",
+}
+
+
+@pytest.fixture
+def installed(urls: ServerUrls, tmp_path: Path) -> Iterator[Installation]:
+    with installation(
+        database_url=urls.database_url, redis_url=urls.redis_url, data_dir=tmp_path, settings=SETTINGS
+    ) as made:
+        yield made
+
+
+@pytest.fixture
+def runs(database: Database) -> RunStore:
+    return RunStore(database)
+
+
+def mathcode(installed: Installation, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cli.main", *words],
+        cwd=ROOT,
+        env=installed.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def ingest(installed: Installation) -> dict[str, Any]:
+    trees = [str(STANDARD_LIBRARY / name) for name in REPOSITORIES]
+    finished = mathcode(installed, "ingest", *trees, "--licence", "PSF-2.0", "--json")
+    assert finished.returncode == 0, finished.stderr
+    said: dict[str, Any] = json.loads(finished.stdout)
+    return said
+
+
+def ended(runs: RunStore, run_id: int, *, within_s: float = 150) -> Run:
+    eventually(lambda: runs.get(run_id).state.is_final, within_s=within_s, every_s=0.2)
+    return runs.get(run_id)
+
+
+@pytest.mark.timeout(420)
+def test_code_that_is_ingested_becomes_a_better_version_in_service_and_poison_does_not(
+    installed: Installation, runs: RunStore, database: Database
+) -> None:
+    said = ingest(installed)
+    assert said["kept"] > 50
+    installed.start("api", "codestral", "light", "training", "beat")
+    before = installed.ask(PROMPT, force_task_type="code", max_tokens=12)
+    assert before["answer"]["completions"][0]["version"] == "codestral-tiny-random"
+
+    eventually(lambda: runs.latest(1), within_s=30)
+    flowing = []
+    while not runs.get(1).state.is_final:
+        flowing.append(installed.ask(PROMPT, force_task_type="code", max_tokens=4))
+    run = runs.get(1)
+    assert run.state is RunState.PROMOTED, run.reasons
+    assert all(job["status"] == "succeeded" for job in flowing)
+    heldout = [step.heldout_loss for step in runs.steps(1) if step.heldout_loss is not None]
+    assert heldout[-1] < heldout[0]
+
+    answered = eventually(lambda: _answer_of(installed, "v1"), within_s=30, every_s=0.2)
+    assert answered["answer"]["response"] != before["answer"]["response"]
+    link = installed.data_dir / "models" / "mamba_codestral_current"
+    assert (link / "adapter_model.safetensors").is_file()
+
+    poison(database, 60)
+    poisoned = eventually(lambda: [r for r in runs.latest(1) if r.id > 1], within_s=30)[0]
+    rejected = ended(runs, poisoned.id)
+    assert rejected.state is RunState.REJECTED, rejected.reasons
+    assert "heldout loss" in "; ".join(rejected.reasons)
+    serving = VersionStore(database).serving()
+    assert serving is not None
+    assert serving.name == "v1"
+    assert _answer_of(installed, "v1")
+
+
+def poison(database: Database, count: int) -> None:
+    """Rows of random bytes that claim to be good code, as a careless stranger would write them."""
+    chance = random.Random(5)  # noqa: S311
+    for number in range(count):
+        text = chance.randbytes(4000).decode("latin-1").replace("\0", "?")
+        database.execute(
+            "INSERT INTO code_files (repo, path, content, quality_score)"
+            " VALUES ('stranger/noise', %(path)s, %(text)s, 95)",
+            {"path": f"noise_{number}.py", "text": text},
+        )
+
+
+@pytest.mark.timeout(300)
+def test_a_run_survives_the_death_of_its_trainer_and_of_its_worker(
+    installed: Installation, runs: RunStore, database: Database
+) -> None:
+    ingest(installed)
+    installed.start("light", "training", "beat")
+    eventually(lambda: runs.latest(1), within_s=30)
+    eventually(lambda: len(runs.steps(1)) > 2, within_s=90)
+    _kill_trainer(installed)
+    steps = len(runs.steps(1))
+    eventually(lambda: len(runs.steps(1)) > steps, within_s=60)
+    installed.kill("training")
+    eventually(lambda: not _trainers_of(installed.data_dir), within_s=10)
+    installed.start("training")
+    run = ended(runs, 1)
+    assert run.state is RunState.PROMOTED, run.reasons
+    assert any("signal 9" in note for note in run.notes)
+    assert run.lost == 1
+    total = int(run.progress["steps"])
+    assert [step.step for step in runs.steps(1) if step.loss is not None] == list(range(1, total + 1))
+
+
+@pytest.mark.timeout(300)
+def test_a_stopping_worker_hands_its_run_over_and_cancelling_gives_the_files_back(
+    installed: Installation, runs: RunStore, database: Database
+) -> None:
+    ingest(installed)
+    installed.start("light", "training", "beat")
+    eventually(lambda: runs.latest(1), within_s=30)
+    eventually(lambda: len(runs.steps(1)) > 2, within_s=90)
+    assert installed.terminate("training", within_s=90) == 0
+    assert runs.get(1).state is RunState.QUEUED
+    installed.start("training", MIN_NEW_FILES="100000")
+    eventually(lambda: runs.get(1).state is RunState.RUNNING, within_s=30)
+    finished = mathcode(installed, "train", "--cancel")
+    assert finished.returncode == 0, finished.stderr
+    assert ended(runs, 1).state is RunState.CANCELLED
+    assert not _trainers_of(installed.data_dir)
+
+
+def _answer_of(installed: Installation, version: str) -> dict[str, Any] | None:
+    job = installed.ask(PROMPT, force_task_type="code", max_tokens=12)
+    return job if job["answer"]["completions"][0]["version"] == version else None
+
+
+def _kill_trainer(installed: Installation) -> None:
+    (process,) = _trainers_of(installed.data_dir)
+    os.kill(process.pid, signal.SIGKILL)
+
+
+def _trainers_of(data_dir: Path) -> list[psutil.Process]:
+    """The processes that train for this installation."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if "training.trainer" in words and any(word.startswith(str(data_dir)) for word in words):
+            found.append(process)
+    return found

@@ -1,0 +1,122 @@
+"""The composition root of the training worker: `celery -A tasks.celery_app worker -Q training -c 1`.
+
+Celery imports this module by name (`imports` in celeryconfig) in every worker; only one of the queue `training`
+builds anything. It holds no model: what needs one runs in processes of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from celery import bootsteps, signals
+
+from core.database import Database
+from core.errors import ConfigurationError, MathcodeError
+from core.manifests import ManifestStore
+from core.model_versions import VersionStore
+from core.roster import Roster
+from core.run_leases import RunLease
+from core.settings import Settings, load_settings
+from core.training_runs import RunStore
+from tasks.celery_app import app
+from tasks.host import bind_trainer
+from tasks.queues import QueueName
+from training.pipeline import Pipeline
+from training.publishing import Publisher
+from training.pulse import Pulse
+from training.stages import Stages
+
+EX_CONFIG = 78
+CONNECTIONS = 4
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingProcess:
+    """Everything the training worker owns."""
+
+    name: str
+    pipeline: Pipeline
+    pulse: Pulse
+    roster: Roster
+    database: Database
+
+    def start(self) -> None:
+        bind_trainer(self.pipeline)
+        self.pulse.start()
+
+    def begin_stop(self) -> None:
+        """Have the running training save, and hand it back."""
+        self.pulse.begin_stop()
+
+    def close(self) -> None:
+        self.pulse.stop()
+        try:
+            self.roster.leave(self.name)
+        except MathcodeError as error:
+            logger.warning("left without signing off: %s", error)
+        self.database.close()
+
+
+def build_training_worker(name: str, settings: Settings) -> TrainingProcess:
+    """Connect everything; load nothing. Raises ConfigurationError or DatabaseUnavailable."""
+    database = Database(settings.require_database_url(), connections=CONNECTIONS)
+    database.migrate()
+    roster = Roster(database, beat_s=settings.beat_s)
+    sign = partial(roster.sign, name=name, queue=QueueName.TRAINING.value, version=None, slots=1, metrics=None)
+    lease = RunLease(database, worker=name, lease_s=settings.lease_s)
+    manifests, versions = ManifestStore(database), VersionStore(database)
+    pulse = Pulse(lease=lease, sign=sign, interval_s=settings.beat_s)
+    pipeline = Pipeline(
+        runs=RunStore(database),
+        lease=lease,
+        manifests=manifests,
+        versions=versions,
+        publisher=Publisher(versions, settings.data_dir / "models"),
+        stages=Stages(settings=settings, manifests=manifests, lease=lease),
+        pulse=pulse,
+        kept_versions=settings.kept_versions,
+    )
+    return TrainingProcess(name=name, pipeline=pipeline, pulse=pulse, roster=roster, database=database)
+
+
+class TrainingStep(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Builds the process before its pool starts and takes it down after the pool has ended."""
+
+    label = "training"
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        self.process: TrainingProcess | None = None
+
+    def include_if(self, worker: Any) -> bool:
+        return set(worker.app.amqp.queues.consume_from) == {QueueName.TRAINING.value}
+
+    def create(self, worker: Any) -> None:
+        try:
+            name = f"{QueueName.TRAINING.value}@{socket.gethostname()}:{os.getpid()}"
+            self.process = build_training_worker(name, load_settings())
+            self.process.start()
+        except MathcodeError as error:
+            logger.critical("%s", error)
+            raise SystemExit(EX_CONFIG if isinstance(error, ConfigurationError) else 1) from error
+        signals.worker_shutting_down.connect(self._on_shutting_down)
+        signals.worker_shutdown.connect(self._on_shutdown)
+
+    def _on_shutting_down(self, **_: Any) -> None:
+        if self.process is not None:
+            self.process.begin_stop()
+
+    def _on_shutdown(self, **_: Any) -> None:
+        if self.process is not None:
+            self.process.close()
+            self.process = None
+
+
+app.steps["worker"].add(TrainingStep)
