@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from core.errors import BrokerUnavailable, DatabaseUnavailable
 from core.messages import ModelName, Priority
+from core.options import WhileTraining
 from core.repairs import Branch, RepairStore
-from core.roster import Roster
+from core.roster import Roster, paused_models
 from tasks.closing import Closer
 from tasks.doorbell import Doorbell
 from tasks.queues import QueueName
@@ -47,7 +48,9 @@ class Reconciler:
         doorbell: Doorbell,
         roster: Roster,
         is_steady: Callable[[], bool],
+        hybrids: WhileTraining = WhileTraining.WAIT,
     ) -> None:
+        self._hybrids = hybrids
         self._is_steady = is_steady
         self._repairs = repairs
         self._closer = closer
@@ -57,7 +60,7 @@ class Reconciler:
     def reconcile(self) -> Report:
         """Raises DatabaseUnavailable; what was mended until then stays mended."""
         taken_back = self._repairs.reap() if self._is_steady() else []
-        ended = self._repairs.end_overdue(slack_s=SLACK_S)
+        ended = self._repairs.end_overdue(slack_s=SLACK_S) + self._end_paused()
         freed = self._repairs.free_waiting()
         merged = sum(self._merge(job_id) for job_id in self._repairs.unmerged())
         for branch in (*taken_back, *freed):
@@ -68,6 +71,13 @@ class Reconciler:
         if report != Report(taken_back=0, ended=0, merged=0, announced=0):
             logger.info("mended: %s", report)
         return report
+
+    def _end_paused(self) -> int:
+        """End what hybrid jobs would wait for as long as a training takes, where the installation wants that."""
+        if self._hybrids is WhileTraining.WAIT:
+            return 0
+        paused = paused_models(self._roster.alive())
+        return self._repairs.end_paused(paused) if paused else 0
 
     def _merge(self, job_id: str) -> bool:
         try:
