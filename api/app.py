@@ -17,6 +17,7 @@ from core.database import Database
 from core.events import EventLog
 from core.jobs import JobStore
 from core.messages import ModelName
+from core.model_versions import VersionStore
 from core.roster import Roster
 from core.settings import Settings
 from ensemble.engine.tokenizer import Tokenizer, load_tokenizer
@@ -65,6 +66,7 @@ def build_services(settings: Settings, celery: Celery) -> Services:
         jobs=jobs,
         events=events,
         roster=roster,
+        versions=VersionStore(database),
         submitter=submitter,
         seats=Seats(settings.api_threads // 2),
     )

@@ -11,6 +11,7 @@ from api.seats import Seats
 from core.database import Database
 from core.events import EventLog
 from core.jobs import JobStore
+from core.model_versions import VersionStore
 from core.roster import Roster
 from core.settings import Settings
 from tasks.submit import Submitter
@@ -25,6 +26,7 @@ class Services:
     jobs: JobStore
     events: EventLog
     roster: Roster
+    versions: VersionStore
     submitter: Submitter
     seats: Seats
 

@@ -53,11 +53,19 @@ def wake(model: str, as_json: bool) -> None:
 @click.option("--base", "is_base", is_flag=True, help="Serve the base model, without an adapter.")
 @_JSON
 def adapter(*, model: str, version: str | None, directory: Path | None, is_base: bool, as_json: bool) -> None:
-    """Serve the LoRA adapter in DIRECTORY as VERSION of MODEL, or its base model."""
+    """Serve the LoRA adapter in DIRECTORY as VERSION of MODEL, or its base model, until told to `follow`."""
     if is_base != (version is None) or (version is None) != (directory is None):
         raise click.UsageError("give VERSION and DIRECTORY, or --base")
     words = () if version is None else (version, str(directory))
     _show(_control("swap_adapter", model, *words), as_json=as_json)
+
+
+@engine.command()
+@click.argument("model", type=_MODEL)
+@_JSON
+def follow(model: str, as_json: bool) -> None:
+    """Have MODEL serve the promoted version again, after `adapter`."""
+    _show(_control("follow_versions", model), as_json=as_json)
 
 
 def _control(command: str, model: str, *words: str) -> dict[str, Reply]:

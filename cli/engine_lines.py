@@ -9,14 +9,20 @@ from cli.views import EngineView, WorkerView
 
 
 def engine_lines(service: Mapping[str, Any]) -> list[str]:
-    """One line per living worker that serves a model."""
+    """One line per living worker that serves a model, or will when it is loaded."""
     workers = [WorkerView.model_validate(worker) for worker in service.get("roster", ())]
-    return [_line(worker, worker.metrics) for worker in workers if worker.metrics is not None]
+    return [
+        f"{worker.name} · {worker.state.upper()}" if worker.metrics is None else _line(worker, worker.metrics)
+        for worker in workers
+        if worker.metrics is not None or worker.state != "serving"
+    ]
 
 
 def _line(worker: WorkerView, metrics: EngineView) -> str:
     words = [
         f"{worker.name} ({worker.version})",
+        *(["PINNED"] if worker.is_pinned else []),
+        *([worker.state.upper()] if worker.state != "serving" else []),
         *(["ASLEEP"] if metrics.is_asleep else []),
         f"running {metrics.running}/{worker.slots}",
         f"waiting {metrics.waiting}",

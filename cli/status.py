@@ -98,6 +98,8 @@ def _show(state: StackState, rows: list[ProcessRow], service: Any) -> None:
         f"API {state.api_url} ({'answers' if service else 'does not answer'})   Flower {state.flower_url}"
     )
     console.print(f"database {answer['database']}   broker {answer['broker']}   workers: {workers}")
+    for alarm in answer.get("alarms", ()):
+        console.print(f"ALARM {alarm}", style="bold red", soft_wrap=True)
     for line in engine_lines(answer):
         console.print(line, soft_wrap=True)
     console.print(f"profile {state.profile}   data {state.data_dir}")

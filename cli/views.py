@@ -77,6 +77,8 @@ class WorkerView(_View):
     name: str
     version: str | None = None
     slots: int = 0
+    state: str = "serving"
+    is_pinned: bool = False
     metrics: EngineView | None = None
 
 

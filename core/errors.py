@@ -12,6 +12,8 @@ MathcodeError
 │   ├── DatabaseUnavailable
 │   ├── BrokerUnavailable
 │   ├── EngineUnavailable
+│   ├── VersionOutOfReach
+│   ├── CardBusy
 │   └── TooManyStreams
 └── ConfigurationError        the operator changes the installation
     ├── AdapterError
@@ -137,6 +139,21 @@ class EngineUnavailable(Unavailable):
     """A model's engine cannot do now what was asked of it."""
 
     code = "engine_unavailable"
+
+
+class VersionOutOfReach(Unavailable):
+    """A version's files are not on this machine."""
+
+    code = "version_out_of_reach"
+
+    def __init__(self, name: str, directory: Path) -> None:
+        super().__init__(f"{name} is not on this machine: mount or copy {directory} here")
+
+
+class CardBusy(Unavailable):
+    """The card that a training needs is not given back."""
+
+    code = "card_busy"
 
 
 class TooManyStreams(Unavailable):

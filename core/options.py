@@ -28,6 +28,13 @@ class StateType(StrEnum):
     FP32 = "fp32"  # as transformers has it
 
 
+class WhileTraining(StrEnum):
+    """What a hybrid job does whose one model has lent its card to a training."""
+
+    WAIT = "wait"  # for both, as long as the training takes
+    DEGRADE = "degrade"  # ends with the other model's text
+
+
 class Device(StrEnum):
     """Where a model runs. There is no silent fallback from one to the other."""
 

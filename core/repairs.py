@@ -5,6 +5,7 @@ Every method is one statement and safe to run at the same time elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from core.database import Database, Row
@@ -41,6 +42,18 @@ class RepairStore:
         Those that wait end at once; those that run, `slack_s` later: their engine should have ended them itself.
         """
         return len(self._database.fetch(_END_OVERDUE, {"slack_s": slack_s}))
+
+    def end_paused(self, models: Collection[ModelName]) -> int:
+        """End completions of hybrid jobs that wait for these models, whose cards are lent to a training.
+
+        Only where the other model's text is there, or can still come: a job that would end without any text waits.
+        """
+        parameters = {
+            "models": [str(model) for model in models],
+            "code": FailureCode.TRAINING,
+            "message": "its model's card is lent to a training (MATHCODE_HYBRID_WHILE_TRAINING is degrade)",
+        }
+        return len(self._database.fetch(_END_PAUSED, parameters))
 
     def free_waiting(self) -> list[Branch]:
         """Make runnable what waited for a model that has ended without passing the turn on."""
@@ -96,6 +109,20 @@ FROM job
 WHERE job.id = completion.job_id AND completion.state <> 'done' AND job.state IN ('queued', 'running')
   AND least(job.deadline_at, job.cancel_requested_at)
       < now() - make_interval(secs => CASE WHEN completion.state = 'running' THEN %(slack_s)s ELSE 0 END)
+RETURNING completion.job_id
+"""
+
+# The mathematics of a sequential job ends although nothing is there yet: the code model waits for it and is free.
+_END_PAUSED = """
+UPDATE completion
+SET state = 'done', finished_at = now(), outcome = jsonb_build_object(
+    'model', completion.model, 'code', %(code)s::text, 'message', %(message)s::text)
+FROM completion AS other, job
+WHERE job.id = completion.job_id AND job.task_type = 'hybrid' AND job.state IN ('queued', 'running')
+  AND other.job_id = completion.job_id AND other.model <> completion.model
+  AND completion.state = 'queued' AND completion.model = ANY (%(models)s::text[])
+  AND ((other.state = 'done' AND other.outcome ? 'finish_reason')
+       OR (other.state = 'waiting' AND other.model <> ALL (%(models)s::text[])))
 RETURNING completion.job_id
 """
 

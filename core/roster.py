@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from core.database import Database
+from core.messages import ModelName
 from core.metrics import EngineMetrics
 
 # A worker silent for this many heartbeats counts as gone.
 MISSED_BEATS = 3
 FORGOTTEN_AFTER_S = 24 * 3600
+
+
+class WorkerState(StrEnum):
+    LOADING = "loading"  # takes the card's memory, serves soon
+    SERVING = "serving"
+    CEDING = "ceding"  # begins nothing, lets answers finish: training wants the card
+    CEDED = "ceded"  # uses nothing of the card until training gives it back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a worker stands: `card` None uses none, `is_pinned` serves what an operator chose by hand.
+
+    `alarm` says what an operator should see to.
+    """
+
+    card: str | None = None
+    state: WorkerState = WorkerState.SERVING
+    is_pinned: bool = False
+    alarm: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +48,21 @@ class Worker:
     started_at: datetime
     seen_at: datetime
     metrics: dict[str, Any] | None
+    card: str | None = None
+    state: WorkerState = WorkerState.SERVING
+    is_pinned: bool = False
+    alarm: str | None = None
+
+
+def paused_models(workers: Iterable[Worker]) -> set[ModelName]:
+    """Models all of whose living workers have lent their cards to a training."""
+    states: dict[str, set[WorkerState]] = {}
+    for worker in workers:
+        states.setdefault(worker.queue, set()).add(worker.state)
+    return {model for model in ModelName if states.get(model) == {WorkerState.CEDED}}
+
+
+DEFAULT = Standing()
 
 
 class Roster:
@@ -35,7 +73,14 @@ class Roster:
         self._beat_s = beat_s
 
     def sign(
-        self, *, name: str, queue: str, version: str | None, slots: int, metrics: EngineMetrics | None
+        self,
+        *,
+        name: str,
+        queue: str,
+        version: str | None,
+        slots: int,
+        metrics: EngineMetrics | None,
+        standing: Standing = DEFAULT,
     ) -> None:
         """Say that this worker lives, and how its engine fares."""
         parameters = {
@@ -44,6 +89,7 @@ class Roster:
             "version": version,
             "slots": slots,
             "metrics": metrics.model_dump_json() if metrics else None,
+            **asdict(standing),
         }
         self._database.execute(_SIGN, parameters)
 
@@ -56,7 +102,8 @@ class Roster:
 
     def alive(self) -> list[Worker]:
         """The living workers, by queue and name."""
-        return [Worker(**row) for row in self._database.fetch(_ALIVE, {"silence_s": self._beat_s * MISSED_BEATS})]
+        rows = self._database.fetch(_ALIVE, {"silence_s": self._beat_s * MISSED_BEATS})
+        return [Worker(**{**row, "state": WorkerState(row["state"])}) for row in rows]
 
     def forget_gone(self) -> None:
         """Remove workers that vanished long ago."""
@@ -64,15 +111,16 @@ class Roster:
 
 
 _SIGN = """
-INSERT INTO worker (name, queue, version, slots, metrics)
-VALUES (%(name)s, %(queue)s, %(version)s, %(slots)s, %(metrics)s)
+INSERT INTO worker (name, queue, version, slots, metrics, card, state, is_pinned, alarm)
+VALUES (%(name)s, %(queue)s, %(version)s, %(slots)s, %(metrics)s, %(card)s, %(state)s, %(is_pinned)s, %(alarm)s)
 ON CONFLICT (name) DO UPDATE
 SET queue = excluded.queue, version = excluded.version, slots = excluded.slots, metrics = excluded.metrics,
+    card = excluded.card, state = excluded.state, is_pinned = excluded.is_pinned, alarm = excluded.alarm,
     seen_at = now()
 """
 
 _ALIVE = """
-SELECT name, queue, version, slots, started_at, seen_at, metrics FROM worker
+SELECT name, queue, version, slots, started_at, seen_at, metrics, card, state, is_pinned, alarm FROM worker
 WHERE seen_at > now() - make_interval(secs => %(silence_s)s) ORDER BY queue, name
 """
 

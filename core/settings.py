@@ -223,6 +223,13 @@ class Settings(TrainingSettings, BaseSettings):
         return self.training_weights_override or self.weights
 
     @property
+    def training_pauses(self) -> tuple[str, ...]:
+        """Models whose workers give their card to a training."""
+        if self.training_pauses_override is not None:
+            return self.training_pauses_override
+        return (ModelName.CODESTRAL.value,) if self.device is Device.CUDA else ()
+
+    @property
     def beat_s(self) -> float:
         """Interval of a worker's heartbeat: a lease survives two that are missed."""
         return self.lease_s / 3

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+
 from pydantic import BaseModel, field_validator
 
 from core.messages import ModelName
-from core.options import Weights
+from core.options import Weights, WhileTraining
 from core.variables import Words, env, split_words
 
 
@@ -86,26 +88,56 @@ class TrainingSettings(BaseModel):
         "Newest versions whose files are kept, beside the serving one and its parent.",
         ge=0,
     )
-    training_pauses: Words = env(
+    training_pauses_override: Words | None = env(
         "MATHCODE_TRAINING_PAUSES",
-        (),
+        None,
         "Models whose workers give the card's memory back while a training runs on it: `codestral`, `mathstral`, "
-        "or both, where training has no card of its own.",
+        "or both; `none` where training has a card of its own. Default: `codestral` on CUDA, `none` on the CPU.",
     )
     card_name: str = env(
         "MATHCODE_CARD",
         "",
-        "Name of the card that training and serving share. Default: the host's name and CUDA_VISIBLE_DEVICES.",
+        "Name of the card that training and serving share. Default: the host's name and the first of "
+        "CUDA_VISIBLE_DEVICES.",
+    )
+    visible_devices: str = env(
+        "CUDA_VISIBLE_DEVICES", "", "The cards this process sees, as CUDA reads it; names the card by default."
+    )
+    card_lease_s: float = env(
+        "MATHCODE_CARD_LEASE_S",
+        30.0,
+        "Seconds a vanished training keeps the card that was lent to it.",
+        ge=0.5,
+        le=3600,
+    )
+    card_patience_s: float = env(
+        "MATHCODE_CARD_PATIENCE_S",
+        900.0,
+        "Most seconds a training waits for the workers to give the card's memory back.",
+        ge=0,
+    )
+    hybrid_while_training: WhileTraining = env(
+        "MATHCODE_HYBRID_WHILE_TRAINING",
+        WhileTraining.WAIT,
+        "`wait`: hybrid jobs wait for a model whose card is lent to a training; `degrade`: they end with the "
+        "other model's text.",
     )
 
-    @field_validator("lora_targets", "training_pauses", mode="before")
+    @property
+    def card(self) -> str:
+        """The card that this process uses: the first it sees, of its own host."""
+        return self.card_name or f"{socket.gethostname()}:{self.visible_devices.partition(',')[0].strip() or '0'}"
+
+    @field_validator("lora_targets", "training_pauses_override", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return split_words(value) if isinstance(value, str) else value
 
-    @field_validator("training_pauses")
+    @field_validator("training_pauses_override")
     @classmethod
-    def _models(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := sorted(set(value) - set(ModelName)):
-            raise ValueError(f"names {', '.join(unknown)}: give {' or '.join(ModelName)}")
+    def _models(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value == ("none",):
+            return ()
+        if unknown := sorted(set(value or ()) - set(ModelName)):
+            raise ValueError(f"names {', '.join(unknown)}: give {' or '.join(ModelName)}, or none")
         return value

@@ -26,6 +26,7 @@ _STATES = {
     FailureCode.EXPIRED: JobState.EXPIRED,
     FailureCode.PROMPT_TOO_LONG: JobState.FAILED,
     FailureCode.ENGINE_FAILED: JobState.FAILED,
+    FailureCode.TRAINING: JobState.FAILED,
 }
 _SEVERITY = {code: rank for rank, code in enumerate(_STATES)}
 _KEEPS_TEXT = (FailureCode.CANCELLED, FailureCode.EXPIRED)

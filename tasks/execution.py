@@ -47,7 +47,7 @@ class Executor:
 
     def execute(self, job_id: str, model: ModelName, *, merge_follows: bool) -> Disposition:
         """Do one completion; `merge_follows` says that the queue itself calls merge when all models are done."""
-        if not self._engine.alive:  # this process is about to end, and shall cost no job an attempt
+        if not self._engine.alive or self._running.is_closed:  # about to end, or for others to do
             return Disposition.BUSY
         claim = self._leases.claim(job_id, model)
         if isinstance(claim, Refusal):

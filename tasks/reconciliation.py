@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from core.errors import BrokerUnavailable, DatabaseUnavailable
 from core.messages import ModelName, Priority
+from core.options import WhileTraining
 from core.repairs import Branch, RepairStore
-from core.roster import Roster
+from core.roster import Roster, paused_models
 from core.training_runs import RunStore
 from tasks.closing import Closer
 from tasks.doorbell import Doorbell
@@ -54,7 +55,9 @@ class Reconciler:
         runs: RunStore,
         max_attempts: int,
         is_steady: Callable[[], bool],
+        hybrids: WhileTraining = WhileTraining.WAIT,
     ) -> None:
+        self._hybrids = hybrids
         self._is_steady = is_steady
         self._repairs = repairs
         self._closer = closer
@@ -66,7 +69,7 @@ class Reconciler:
     def reconcile(self) -> Report:
         """Raises DatabaseUnavailable; what was mended until then stays mended."""
         taken_back = self._repairs.reap() if self._is_steady() else []
-        ended = self._repairs.end_overdue(slack_s=SLACK_S)
+        ended = self._repairs.end_overdue(slack_s=SLACK_S) + self._end_paused()
         freed = self._repairs.free_waiting()
         merged = sum(self._merge(job_id) for job_id in self._repairs.unmerged())
         for branch in (*taken_back, *freed):
@@ -80,6 +83,13 @@ class Reconciler:
         if report != NOTHING:
             logger.info("mended: %s", report)
         return report
+
+    def _end_paused(self) -> int:
+        """End what hybrid jobs would wait for as long as a training takes, where the installation wants that."""
+        if self._hybrids is WhileTraining.WAIT:
+            return 0
+        paused = paused_models(self._roster.alive())
+        return self._repairs.end_paused(paused) if paused else 0
 
     def _merge(self, job_id: str) -> bool:
         try:

@@ -34,6 +34,12 @@ class Running:
         self._lock = Lock()
         self._held: dict[tuple[str, ModelName], Held] = {}
         self._is_draining = False
+        self._is_closed = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing may begin here for now."""
+        return self._is_closed
 
     @contextmanager
     def hold(self, claim: Claim) -> Iterator[Held]:
@@ -71,6 +77,19 @@ class Running:
             held = self._held.get((claim.job_id, claim.model))
             if held is not None and held.claim.attempt == claim.attempt:
                 _stop(held, StopReason.LOST)
+
+    def close(self) -> None:
+        """Let nothing begin until `open`; what runs goes on."""
+        self._is_closed = True
+
+    def open(self) -> None:
+        self._is_closed = False
+
+    def hand_back(self) -> None:
+        """Stop everything that runs; others shall do it."""
+        with self._lock:
+            for held in self._held.values():
+                _stop(held, StopReason.DRAINED)
 
     def drain(self) -> None:
         """Stop everything that runs and whatever still begins."""

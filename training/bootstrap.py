@@ -15,6 +15,7 @@ from typing import Any
 
 from celery import bootsteps, signals
 
+from core.card import CardStore
 from core.database import Database
 from core.errors import ConfigurationError, MathcodeError
 from core.manifests import ManifestStore
@@ -79,7 +80,9 @@ def build_training_worker(name: str, settings: Settings) -> TrainingProcess:
         manifests=manifests,
         versions=versions,
         publisher=Publisher(versions, settings.data_dir / "models"),
-        stages=Stages(settings=settings, manifests=manifests, lease=lease),
+        stages=Stages(
+            settings=settings, manifests=manifests, lease=lease, cards=CardStore(database), roster=roster
+        ),
         pulse=pulse,
         kept_versions=settings.kept_versions,
     )

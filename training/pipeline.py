@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.errors import DatabaseUnavailable, MathcodeError, NothingToTrain
+from core.errors import CardBusy, DatabaseUnavailable, MathcodeError, NothingToTrain
 from core.manifests import ManifestStore
 from core.model_versions import Version, VersionStore
 from core.run_leases import RunLease
@@ -59,6 +59,9 @@ class Pipeline:
                 self._leave(hold)
             except DatabaseUnavailable:
                 raise
+            except CardBusy as error:
+                self.lease.note(claim, error.message)
+                self.lease.hand_back(claim)
             except NothingToTrain as error:
                 self._end(hold, RunState.SKIPPED, [error.message])
             except MathcodeError as error:

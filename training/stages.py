@@ -9,22 +9,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.card import CardStore
 from core.errors import ConfigurationError, DiskFull, TrainingFailed
 from core.manifests import ManifestStore
 from core.messages import ModelName
 from core.model_versions import Version
+from core.roster import Roster
 from core.run_leases import RunLease
 from core.settings import Settings, child_environment
 from core.training import Purpose
 from core.training_runs import Run
+from ensemble.base_hash import base_hash
 from ensemble.engine.tokenizer import load_tokenizer
 from ensemble.models import describe_model
-from training.base import base_hash
+from training.card import lent_card
 from training.child import Child, Ending
 from training.chronicle import Chronicle
 from training.dataset import prepare
 from training.folder import EX_INTERRUPTED, RunFolder, Scores, TrainingPlan
-from training.pulse import Hold
+from training.pulse import Hold, StopReason
 
 MOST_FAILURES = 3
 """In a row without a step between them, before a run is given up."""
@@ -41,6 +44,8 @@ class Stages:
     settings: Settings
     manifests: ManifestStore
     lease: RunLease
+    cards: CardStore
+    roster: Roster
 
     def folder(self, run_id: int) -> RunFolder:
         return RunFolder(self.settings.data_dir / "training" / f"run-{run_id}")
@@ -67,8 +72,24 @@ class Stages:
 
     @contextmanager
     def card(self, run: Run, hold: Hold) -> Iterator[None]:
-        """Have the card, where serving shares it."""
-        yield
+        """Have the card, where serving shares it; the run is handed back when serving takes it again.
+
+        Raises CardBusy, DatabaseUnavailable.
+        """
+        settings = self.settings
+        if settings.training_pauses:
+            Chronicle(self.lease, hold.claim, stage="wait for the card").write()
+        with lent_card(
+            self.cards,
+            run.id,
+            card=settings.card,
+            roster=self.roster,
+            pauses=settings.training_pauses,
+            lease_s=settings.card_lease_s,
+            patience_s=settings.card_patience_s,
+            on_lost=lambda: hold.stop(StopReason.STOPPING),
+        ):
+            yield
 
     def train(self, folder: RunFolder, hold: Hold) -> None:
         """Train to the last step, or until `hold` is stopped. Raises TrainingFailed."""

@@ -22,6 +22,7 @@ from training.attempts import Attempts, Stop
 from training.base import require_same_base
 from training.dataset import RowSet, read_summary
 from training.folder import EX_INTERRUPTED, AliveEvent, RunFolder, TrainingPlan, TrainingResult
+from training.leash import tie_to_parent
 from training.network import adapt, checkpoint_gradients, make_ready, packed_loss, save_adapter, warm_start
 from training.packed_trainer import LossFunction, Sets
 from training.reporting import Tell, failing_by_name, take_standard_output
@@ -106,6 +107,7 @@ class Training:
 
 
 def main() -> int:
+    tie_to_parent()
     tell, stop = take_standard_output(), Stop()
     signal.signal(signal.SIGTERM, stop.ask)
     training = Training(folder=RunFolder(Path(sys.argv[1]).absolute()), tell=tell, stop=stop)

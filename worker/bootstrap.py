@@ -1,4 +1,4 @@
-"""The composition root of a worker, run by Celery when the process starts.
+"""Where Celery starts a worker.
 
 Celery imports this module by name (`imports` in celeryconfig). It only hangs a step into the worker's start-up:
 the step finds out from `-Q` what this process serves, builds it, and ends the process with one sentence if it
@@ -10,148 +10,20 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from dataclasses import dataclass
-from functools import partial
-from threading import Timer
 from typing import Any
 
-from celery import Celery, bootsteps, signals
+from celery import bootsteps, signals
 
-from core.database import Database
 from core.errors import ConfigurationError, MathcodeError
-from core.events import EventLog
-from core.jobs import JobStore
-from core.leases import LeaseStore
 from core.logs import configure_logging
-from core.manifests import ManifestStore
-from core.options import Profile
-from core.repairs import RepairStore
-from core.roster import Roster
-from core.settings import Settings, load_settings
-from core.training_runs import RunStore
+from core.settings import load_settings
 from tasks.celery_app import app
-from tasks.closing import Closer
-from tasks.doorbell import Doorbell
-from tasks.execution import Executor
-from tasks.host import Host, bind_host
-from tasks.ports import Engine
 from tasks.queues import QueueName
-from tasks.reconciliation import Reconciler
-from tasks.running import Running
-from tasks.watching import Watcher
-from worker.control import bind_operations
-from worker.heart import Heart
-from worker.operations import Operations
+from worker.process import WorkerProcess, build_worker
 
 EX_CONFIG = 78
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerProcess:
-    """Everything one worker process owns."""
-
-    name: str
-    host: Host
-    heart: Heart
-    engine: Engine | None
-    operations: Operations
-    database: Database
-    roster: Roster
-    drain_s: float
-
-    def start(self) -> None:
-        bind_host(self.host)
-        bind_operations(self.operations)
-        self.heart.beat()
-        self.heart.start()
-
-    def begin_drain(self) -> None:
-        """Let answers finish for a while, then hand them back."""
-        timer = Timer(self.drain_s, self.host.running.drain)
-        timer.daemon = True
-        timer.start()
-
-    def close(self) -> None:
-        self.heart.stop()
-        if self.engine is not None:
-            self.engine.close()
-        self.operations.close()
-        try:
-            self.roster.leave(self.name)
-        except MathcodeError as error:
-            logger.warning("left without signing off: %s", error)
-        self.database.close()
-
-
-def build_worker(queue: QueueName, name: str, *, settings: Settings, celery: Celery) -> WorkerProcess:
-    """Connect and load everything a worker of `queue` needs. Raises ConfigurationError or DatabaseUnavailable.
-
-    `name` must be of this process alone: it is part of the fence that protects others' answers.
-    """
-    database = Database(settings.require_database_url(), connections=settings.slots + 2)
-    database.migrate()
-    events = EventLog.connect(settings.require_redis_url())
-    jobs, doorbell, running = JobStore(database), Doorbell(celery), Running()
-    leases = LeaseStore(database, worker=name, lease_s=settings.lease_s)
-    closer = Closer(jobs=jobs, events=events)
-    roster = Roster(database, beat_s=settings.beat_s)
-    repairs = RepairStore(database, max_attempts=settings.max_attempts)
-    engine = _load_engine(queue, settings)
-    executor = (
-        Executor(engine=engine, leases=leases, events=events, doorbell=doorbell, running=running)
-        if engine
-        else None
-    )
-
-    sign = partial(_sign, roster, engine, name=name, queue=queue, slots=settings.slots)
-    heart = Heart(leases=leases, running=running, engine=engine, sign=sign, interval_s=settings.beat_s)
-    runs = RunStore(database)
-    reconciler = Reconciler(
-        repairs=repairs,
-        closer=closer,
-        doorbell=doorbell,
-        roster=roster,
-        runs=runs,
-        max_attempts=settings.max_attempts,
-        is_steady=heart.is_steady,
-    )
-    watcher = Watcher(runs=runs, manifests=ManifestStore(database), doorbell=doorbell, settings=settings)
-    host = Host(running=running, closer=closer, reconciler=reconciler, watcher=watcher, executor=executor)
-    return WorkerProcess(
-        name=name,
-        host=host,
-        heart=heart,
-        engine=engine,
-        operations=Operations(engine),
-        database=database,
-        roster=roster,
-        drain_s=settings.drain_s,
-    )
-
-
-def _sign(roster: Roster, engine: Engine | None, *, name: str, queue: QueueName, slots: int) -> None:
-    metrics = engine.metrics() if engine else None
-    version = metrics.version if metrics else None
-    roster.sign(name=name, queue=queue.value, version=version, slots=slots, metrics=metrics)
-
-
-def _load_engine(queue: QueueName, settings: Settings) -> Engine | None:
-    if queue.model is None:
-        return None
-    if settings.profile is Profile.SCRIPTED:
-        from ensemble.engine.scripted import ScriptedEngine
-
-        return ScriptedEngine(
-            model=queue.model,
-            seconds_per_step=settings.scripted_delay_s,
-            slots=settings.slots,
-            default_max_tokens=settings.default_max_tokens,
-        )
-    from ensemble.engine.build import build_engine
-
-    return build_engine(queue.model, settings)
 
 
 def served_queue(names: set[str]) -> QueueName:
@@ -167,19 +39,21 @@ class HostStep(bootsteps.StartStopStep):  # type: ignore[misc]
 
     label = "mathcode"
 
-    def include_if(self, worker: Any) -> bool:
-        """The training worker has a composition root of its own."""
-        return set(worker.app.amqp.queues.consume_from) != {QueueName.TRAINING.value}
-
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
         self.process: WorkerProcess | None = None
+
+    def include_if(self, worker: Any) -> bool:
+        """The training worker has a composition root of its own."""
+        return set(worker.app.amqp.queues.consume_from) != {QueueName.TRAINING.value}
 
     def create(self, worker: Any) -> None:
         try:
             queue = served_queue(set(worker.app.amqp.queues.consume_from))
             name = f"{queue.value}@{socket.gethostname()}:{os.getpid()}"
-            self.process = build_worker(queue, name, settings=load_settings(), celery=worker.app)
+            self.process = build_worker(
+                queue, name, node=worker.hostname, settings=load_settings(), celery=worker.app
+            )
             self.process.start()
         except MathcodeError as error:
             logger.critical("%s", error)

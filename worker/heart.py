@@ -11,7 +11,6 @@ from threading import Event, Thread
 
 from core.errors import DatabaseUnavailable
 from core.leases import LeaseStore
-from tasks.ports import Engine
 from tasks.running import Running
 
 EX_SOFTWARE = 70
@@ -21,20 +20,20 @@ logger = logging.getLogger(__name__)
 
 
 class Heart:
-    """Beats every `interval_s` seconds until stopped; ends the process when its engine broke."""
+    """Beats every `interval_s` seconds until stopped; ends the process when its engine `is_broken`."""
 
     def __init__(
         self,
         *,
         leases: LeaseStore,
         running: Running,
-        engine: Engine | None,
+        is_broken: Callable[[], bool],
         sign: Callable[[], None],
         interval_s: float,
     ) -> None:
         self._leases = leases
         self._running = running
-        self._engine = engine
+        self._is_broken = is_broken
         self._sign = sign
         self._interval_s = interval_s
         self._last_beat = -math.inf
@@ -76,7 +75,7 @@ class Heart:
 
     def _run(self) -> None:
         while not self._stopped.wait(self._interval_s):
-            if self._engine is not None and not self._engine.alive:
+            if self._is_broken():
                 logger.critical("the engine broke: this process ends, its jobs run again elsewhere")
                 os._exit(EX_SOFTWARE)
             try:

@@ -26,11 +26,15 @@ class Operations:
         self._lock = Lock()
         self._current: str | None = None
         self._thread: Thread | None = None
+        self._is_lent = False
 
-    def begin(self, name: str, *, model: str | None, operate: Callable[[Engine], None]) -> Reply:
+    def begin(
+        self, name: str, *, model: str | None, operate: Callable[[Engine], None], needs_card: bool = False
+    ) -> Reply:
         """Answer at once what was begun, in the manner of Celery's own commands: `ok` or `error`.
 
         `model` None means whichever this process serves; a process that is not meant says that it began nothing.
+        What `needs_card` is refused while the card is lent.
         """
         engine = self._engine
         if model is not None and model not in set(ModelName):
@@ -38,12 +42,36 @@ class Operations:
         if engine is None or model not in (None, engine.model):
             return {"ok": {"model": engine.model.value if engine else None, "begun": None}}
         with self._lock:
+            if needs_card and self._is_lent:
+                return {"error": f"{engine.model}: its card is lent to a training, which gives it back by itself"}
             if self._current is not None:
                 return {"error": f"{engine.model}: {self._current} is still running, ask again when it has ended"}
             thread = Thread(target=self._run, args=(name, operate, engine), name=name, daemon=True)
             thread.start()
             self._current, self._thread = name, thread
         return {"ok": {"model": engine.model.value, "begun": name}}
+
+    def attempt(self, name: str, operate: Callable[[Engine], None]) -> bool:
+        """Run this in the caller's thread; False where another operation runs. What it raises is the caller's."""
+        if self._engine is None:
+            return False
+        with self._lock:
+            if self._current is not None:
+                return False
+            self._current = name
+        try:
+            operate(self._engine)
+        finally:
+            with self._lock:
+                self._current = None
+        return True
+
+    def lend(self) -> None:
+        """From now on the card's memory is not the operator's to give or to take."""
+        self._is_lent = True
+
+    def take_back(self) -> None:
+        self._is_lent = False
 
     def close(self) -> None:
         """Let a running operation end, for a while; the engine must be closed before."""

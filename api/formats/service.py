@@ -7,16 +7,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.options import Profile
-from core.roster import Worker
+from core.roster import Worker, WorkerState
 
 
-def render_service(*, profile: Profile, database: str, broker: str, workers: Sequence[Worker]) -> dict[str, Any]:
-    """`database` and `broker` are "ok" or the code of what is wrong; `workers` are those that live."""
+def render_service(
+    *, profile: Profile, database: str, broker: str, workers: Sequence[Worker], alarms: Sequence[str]
+) -> dict[str, Any]:
+    """`database` and `broker` are "ok" or the code of what is wrong; `workers` are those that live.
+
+    One that still loads its model is in the roster, but not among those counted. `alarms` are of versions; those
+    of workers are added.
+    """
     return {
         "profile": profile,
         "database": database,
         "broker": broker,
-        "workers": Counter(worker.queue for worker in workers),
+        "workers": Counter(worker.queue for worker in workers if worker.state is not WorkerState.LOADING),
+        "alarms": [*alarms, *(worker.alarm for worker in workers if worker.alarm)],
         "roster": [_render_worker(worker) for worker in workers],
     }
 
@@ -29,5 +36,8 @@ def _render_worker(worker: Worker) -> dict[str, Any]:
         "slots": worker.slots,
         "started_at": worker.started_at.isoformat(timespec="milliseconds"),
         "seen_at": worker.seen_at.isoformat(timespec="milliseconds"),
+        "state": worker.state,
+        "card": worker.card,
+        "is_pinned": worker.is_pinned,
         "metrics": worker.metrics,
     }

@@ -25,9 +25,21 @@ def healthz() -> ResponseReturnValue:
 def status() -> ResponseReturnValue:
     s = services()
     workers: list[Worker] = []
-    database = _reach(lambda: workers.extend(s.roster.alive()))
-    broker = _reach(s.events.ping)
-    return jsonify(render_service(profile=s.settings.profile, database=database, broker=broker, workers=workers))
+    alarms: list[str] = []
+
+    def look() -> None:
+        workers.extend(s.roster.alive())
+        alarms.extend(s.versions.alarms())
+
+    return jsonify(
+        render_service(
+            profile=s.settings.profile,
+            database=_reach(look),
+            broker=_reach(s.events.ping),
+            workers=workers,
+            alarms=alarms,
+        )
+    )
 
 
 def _reach(probe: Callable[[], None]) -> str:

@@ -109,6 +109,10 @@ CREATE TABLE card_lease (
     requested_at timestamptz NOT NULL DEFAULT now()
 );
 
+-- What a worker says of itself beside its figures: which card it uses, whether it serves, what an operator should see.
+ALTER TABLE worker ADD COLUMN card text, ADD COLUMN state text NOT NULL DEFAULT 'serving',
+    ADD COLUMN is_pinned boolean NOT NULL DEFAULT FALSE, ADD COLUMN alarm text;
+
 -- Which worker has given that card's memory back for the run.
 CREATE TABLE card_ceded (
     card     text NOT NULL REFERENCES card_lease (card) ON DELETE CASCADE,

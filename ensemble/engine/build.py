@@ -37,7 +37,7 @@ def build_engine(
     """
     require_device(model, settings.device, settings.weights)
     spec = describe_model(model, settings)
-    directory = _checkpoint(spec, settings)
+    directory = checkpoint_directory(spec, settings)
     network = load_network(model, directory, device=settings.device, weights=settings.weights)
     tokenizer = load_tokenizer(directory)
     _require_same_vocabulary(network, tokenizer, directory)
@@ -62,7 +62,7 @@ def build_engine(
     )
 
 
-def _checkpoint(spec: ModelSpec, settings: Settings) -> Path:
+def checkpoint_directory(spec: ModelSpec, settings: Settings) -> Path:
     """The local directory of the checkpoint, made or downloaded first where needed."""
     if spec.hub_id is not None:
         return download_checkpoint(spec.hub_id, settings)

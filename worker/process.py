@@ -1,0 +1,235 @@
+"""The composition root of a worker: everything one process owns, built in the order in which it may be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from threading import Timer
+
+from celery import Celery
+
+from core.card import CardStore
+from core.database import Database
+from core.events import EventLog
+from core.jobs import JobStore
+from core.leases import LeaseStore
+from core.manifests import ManifestStore
+from core.messages import ModelName
+from core.model_versions import VersionStore
+from core.options import Profile
+from core.repairs import RepairStore
+from core.roster import Roster, WorkerState
+from core.settings import Settings
+from core.training_runs import RunStore
+from tasks.closing import Closer
+from tasks.doorbell import Doorbell
+from tasks.execution import Executor
+from tasks.host import Host, bind_host
+from tasks.ports import Engine
+from tasks.queues import QueueName
+from tasks.reconciliation import Reconciler
+from tasks.running import Running
+from tasks.watching import Watcher
+from worker.adoption import Adoption
+from worker.ceding import Ceding, await_card
+from worker.consumption import Consumption
+from worker.control import bind_operations
+from worker.heart import Heart
+from worker.operations import Operations
+from worker.presence import Presence
+from worker.rounds import Rounds
+
+ADOPTS = ModelName.CODESTRAL
+"""The one model that is trained."""
+LONGEST_ROUND_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerProcess:
+    """Everything one worker process owns."""
+
+    host: Host
+    heart: Heart
+    engine: Engine | None
+    operations: Operations
+    adoption: Adoption | None
+    rounds: Rounds
+    database: Database
+    presence: Presence
+    drain_s: float
+
+    def start(self) -> None:
+        bind_host(self.host)
+        bind_operations(self.operations, self.adoption)
+        self.presence.sign()
+        self.rounds.start()
+
+    def begin_drain(self) -> None:
+        """Let answers finish for a while, then hand them back."""
+        timer = Timer(self.drain_s, self.host.running.drain)
+        timer.daemon = True
+        timer.start()
+
+    def close(self) -> None:
+        self.rounds.stop()
+        self.heart.stop()
+        if self.engine is not None:
+            self.engine.close()
+        self.operations.close()
+        self.presence.leave()
+        self.database.close()
+
+
+def build_worker(queue: QueueName, name: str, *, node: str, settings: Settings, celery: Celery) -> WorkerProcess:
+    """Connect and load everything a worker of `queue` needs. Raises ConfigurationError or DatabaseUnavailable.
+
+    `name` must be of this process alone: it is part of the fence that protects others' answers. `node` is Celery's
+    name of it. From the first connection on it is in the roster, so that a training which wants the card waits
+    for what is loading.
+    """
+    builder = _Builder(queue, name, settings=settings, celery=celery)
+    builder.heart.beat()
+    builder.heart.start()
+    try:
+        return builder.build(node)
+    except BaseException:  # also SystemExit: whoever reads the roster shall not wait for this process
+        builder.heart.stop()
+        builder.presence.leave()
+        raise
+
+
+class _Builder:
+    """Connections first, the model last."""
+
+    def __init__(self, queue: QueueName, name: str, *, settings: Settings, celery: Celery) -> None:
+        self._queue = queue
+        self._settings = settings
+        self._celery = celery
+        self._running = Running()
+        self._database = Database(settings.require_database_url(), connections=settings.slots + 3)
+        self._database.migrate()
+        self._events = EventLog.connect(settings.require_redis_url())
+        self._leases = LeaseStore(self._database, worker=name, lease_s=settings.lease_s)
+        self._cards = CardStore(self._database)
+        self._roster = Roster(self._database, beat_s=settings.beat_s)
+        self.presence = Presence(self._roster, name=name, queue=queue, slots=settings.slots, card=settings.card)
+        self.heart = Heart(
+            leases=self._leases,
+            running=self._running,
+            is_broken=self.presence.engine_broke,
+            sign=self.presence.sign,
+            interval_s=settings.beat_s,
+        )
+        self._round_s = min(LONGEST_ROUND_S, settings.beat_s)
+
+    def build(self, node: str) -> WorkerProcess:
+        if self._cedes:
+            await_card(self._cards, self._settings.card, self.presence, interval_s=self._round_s)
+        engine = self.presence.engine = _load_engine(self._queue, self._settings)
+        operations = Operations(engine)
+        steps: list[Callable[[], None]] = []
+        if engine is not None and self._cedes:
+            steps.append(self._ceding(engine, operations, node).step)
+        adoption = self._adoption(operations)
+        if adoption is not None:
+            adoption.step()
+            steps.append(adoption.step)
+        self.presence.state = WorkerState.SERVING
+        return WorkerProcess(
+            host=self._host(engine),
+            heart=self.heart,
+            engine=engine,
+            operations=operations,
+            adoption=adoption,
+            rounds=Rounds(steps, interval_s=self._round_s),
+            database=self._database,
+            presence=self.presence,
+            drain_s=self._settings.drain_s,
+        )
+
+    @property
+    def _cedes(self) -> bool:
+        return self._queue.value in self._settings.training_pauses
+
+    def _ceding(self, engine: Engine, operations: Operations, node: str) -> Ceding:
+        return Ceding(
+            cards=self._cards,
+            card=self._settings.card,
+            engine=engine,
+            operations=operations,
+            running=self._running,
+            consumption=Consumption(self._celery, queue=self._queue.value, node=node),
+            presence=self.presence,
+            drain_s=self._settings.drain_s,
+        )
+
+    def _adoption(self, operations: Operations) -> Adoption | None:
+        if self._queue.model is not ADOPTS:
+            return None
+        return Adoption(
+            versions=VersionStore(self._database),
+            operations=operations,
+            presence=self.presence,
+            base_hash=cache(lambda: _base_hash(ADOPTS, self._settings)),
+        )
+
+    def _host(self, engine: Engine | None) -> Host:
+        doorbell = Doorbell(self._celery)
+        closer = Closer(jobs=JobStore(self._database), events=self._events)
+        runs = RunStore(self._database)
+        watcher = Watcher(
+            runs=runs, manifests=ManifestStore(self._database), doorbell=doorbell, settings=self._settings
+        )
+        reconciler = Reconciler(
+            repairs=RepairStore(self._database, max_attempts=self._settings.max_attempts),
+            closer=closer,
+            doorbell=doorbell,
+            roster=self._roster,
+            runs=runs,
+            max_attempts=self._settings.max_attempts,
+            is_steady=self.heart.is_steady,
+            hybrids=self._settings.hybrid_while_training,
+        )
+        executor = (
+            Executor(
+                engine=engine,
+                leases=self._leases,
+                events=self._events,
+                doorbell=doorbell,
+                running=self._running,
+            )
+            if engine is not None
+            else None
+        )
+        return Host(
+            running=self._running, closer=closer, reconciler=reconciler, watcher=watcher, executor=executor
+        )
+
+
+def _load_engine(queue: QueueName, settings: Settings) -> Engine | None:
+    if queue.model is None:
+        return None
+    if settings.profile is Profile.SCRIPTED:
+        from ensemble.engine.scripted import ScriptedEngine
+
+        return ScriptedEngine(
+            model=queue.model,
+            seconds_per_step=settings.scripted_delay_s,
+            slots=settings.slots,
+            default_max_tokens=settings.default_max_tokens,
+        )
+    from ensemble.engine.build import build_engine
+
+    return build_engine(queue.model, settings)
+
+
+def _base_hash(model: ModelName, settings: Settings) -> str | None:
+    """Raises CheckpointError."""
+    if settings.profile is Profile.SCRIPTED:
+        return None
+    from ensemble.base_hash import base_hash
+    from ensemble.engine.build import checkpoint_directory
+    from ensemble.models import describe_model
+
+    return base_hash(checkpoint_directory(describe_model(model, settings), settings))
