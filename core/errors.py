@@ -15,7 +15,13 @@ MathcodeError
     ├── CheckpointError
     ├── KernelsMissing
     ├── ModelAccessError
-    └── StackAlreadyRunning
+    ├── StackAlreadyRunning
+    └── TrainingFailed
+        ├── BaseChanged
+        ├── DeviceTooSmall
+        ├── DiskFull
+        ├── NothingToTrain
+        └── TrainingDiverged
 
 `code` is stable and part of the public interface; the message is one sentence that says what to do.
 """
@@ -150,3 +156,39 @@ class StackAlreadyRunning(ConfigurationError):
     """Another stack holds this data directory."""
 
     code = "stack_already_running"
+
+
+class TrainingFailed(ConfigurationError):
+    """A training cannot go on, or begin, as things stand."""
+
+    code = "training_failed"
+
+
+class BaseChanged(TrainingFailed):
+    """The base model is not the one that the run was planned for."""
+
+    code = "base_changed"
+
+
+class DeviceTooSmall(TrainingFailed):
+    """Not even one row at a time fits into the device's memory."""
+
+    code = "device_too_small"
+
+
+class DiskFull(TrainingFailed):
+    """A checkpoint or a result could not be written; what was whole before still is."""
+
+    code = "disk_full"
+
+
+class NothingToTrain(TrainingFailed):
+    """No file of a run holds anything to train on."""
+
+    code = "nothing_to_train"
+
+
+class TrainingDiverged(TrainingFailed):
+    """The loss is no number any more."""
+
+    code = "training_diverged"

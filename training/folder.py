@@ -104,7 +104,15 @@ class AliveEvent(_Document):
     stage: str
 
 
-Event = StepEvent | HeldoutEvent | NoteEvent | AliveEvent
+class FailedEvent(_Document):
+    """The last word of a process that ends with status 1; `code` is that of an error in `core.errors`."""
+
+    event: Literal["failed"] = "failed"
+    code: str
+    message: str
+
+
+Event = StepEvent | HeldoutEvent | NoteEvent | AliveEvent | FailedEvent
 EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 """What a training or evaluating process says: one JSON object per line of its standard output."""
 

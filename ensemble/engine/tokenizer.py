@@ -55,6 +55,17 @@ class Tokenizer:
                 f"the conversation cannot be shown to the model: {error}", param="messages"
             ) from error
 
+    def encode_text(self, text: str) -> list[int]:
+        """The tokens of `text` alone; what looks like a control token in it is text."""
+        return list(self._text.encode(text, bos=False, eos=False))
+
+    def control(self, name: str) -> int:
+        """The control token `name`, such as `<s>` or `[SUFFIX]`. Raises CheckpointError where there is none."""
+        for token in self._text.special_ids:
+            if self._text.id_to_piece(token) == name:
+                return int(token)
+        raise CheckpointError(Path(TOKENIZER_FILE), f"has no control token {name}: use the v3 tokenizer")
+
     def count(self, messages: tuple[ChatMessage, ...]) -> int:
         """How many tokens of the context this conversation takes."""
         return len(self.encode(messages))
