@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,9 @@ from core.database import Database
 from core.model_versions import VersionStore
 from core.training_runs import Run, RunState, RunStore
 from stack.servers import ServerUrls
+from tests.files_of_code import STANDARD_LIBRARY, insert_packages
 from tests.harness import ROOT, Installation, eventually, installation
 
-STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
 REPOSITORIES = ("json", "email", "asyncio", "http", "logging", "unittest", "concurrent", "importlib")
 PROMPT = "Refactor this function: def f(x): return x"
 SETTINGS = {
@@ -132,7 +131,7 @@ def poison(database: Database, count: int) -> None:
 def test_a_run_survives_the_death_of_its_trainer_and_of_its_worker(
     installed: Installation, runs: RunStore, database: Database
 ) -> None:
-    ingest(installed)
+    insert_packages(database, REPOSITORIES)
     installed.start("light", "training", "beat")
     eventually(lambda: runs.latest(1), within_s=30)
     eventually(lambda: len(runs.steps(1)) > 2, within_s=90)
@@ -154,7 +153,7 @@ def test_a_run_survives_the_death_of_its_trainer_and_of_its_worker(
 def test_a_stopping_worker_hands_its_run_over_and_cancelling_gives_the_files_back(
     installed: Installation, runs: RunStore, database: Database
 ) -> None:
-    ingest(installed)
+    insert_packages(database, REPOSITORIES)
     installed.start("light", "training", "beat")
     eventually(lambda: runs.latest(1), within_s=30)
     eventually(lambda: len(runs.steps(1)) > 2, within_s=90)
