@@ -119,10 +119,10 @@ class Adoption:
 
     def _put_off(self, version: Version | None, error: Exception) -> None:
         count = self._failed[0] + 1
-        pause_s = min(LONGEST_PAUSE_S, 2.0 ** (count - 1))
+        pause_s = min(LONGEST_PAUSE_S, 2.0 ** (count - 2))
         self._failed = (count, time.monotonic() + pause_s)
         name = version.name if version is not None else "the base model"
-        logger.warning("%s is not loaded yet, tried again in %.0f s: %s", name, pause_s, error)
+        logger.warning("%s is not loaded yet, tried again in %.1f s: %s", name, pause_s, error)
         if count == ALARM_AFTER:
             self._presence.alarms[ALARM] = f"{self._presence.name} cannot load {name}: {error}"
             logger.error("ALARM: %s", self._presence.alarms[ALARM])

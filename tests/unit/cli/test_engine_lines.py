@@ -36,6 +36,12 @@ def test_a_sleeping_engine_says_so() -> None:
     assert "(m-1) · ASLEEP · running 3/8" in line
 
 
+def test_a_worker_that_was_pinned_or_has_lent_its_card_says_so_also_before_its_model_is_loaded() -> None:
+    lent = {"state": "ceded", "is_pinned": True}
+    assert "(m-1) · PINNED · CEDED · running" in engine_lines({"roster": [{**_worker(METRICS), **lent}]})[0]
+    assert engine_lines({"roster": [{**_worker(None), **lent}]}) == ["mathstral@host:1 · CEDED"]
+
+
 def test_workers_without_a_model_and_an_api_of_before_have_no_lines() -> None:
     assert engine_lines({"roster": [_worker(None)]}) == engine_lines({"workers": {"light": 1}}) == []
 

@@ -112,3 +112,16 @@ def test_success_is_logged_with_its_duration(
     control.sleep_engine(None)
     _end(engine, operations)
     assert [record.getMessage()[:24] for record in caplog.records][-1] == "sleep_engine is done aft"
+
+
+def test_a_lent_card_is_not_the_operators_to_move_but_versions_are(
+    engine: Recorder, operations: Operations
+) -> None:
+    operations.lend()
+    for refusal in (control.sleep_engine(None), control.wake_engine(None)):
+        assert "lent to a training" in str(refusal["error"])
+    assert "ok" in control.swap_adapter(None, "mathstral")
+    _end(engine, operations)
+    operations.take_back()
+    assert "ok" in control.wake_engine(None)
+    _end(engine, operations)

@@ -1,0 +1,106 @@
+"""Laws of the lease of a card, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.card import CardStore
+from core.database import Database
+from core.errors import CardBusy
+from core.roster import Roster, Standing
+from tests.harness import eventually
+from training.card import lent_card
+
+CARD, WORKER = "host:0", "codestral@host:1"
+
+
+@pytest.fixture
+def cards(database: Database) -> CardStore:
+    return CardStore(database)
+
+
+@pytest.fixture
+def roster(database: Database) -> Roster:
+    return Roster(database, beat_s=60)
+
+
+@pytest.fixture
+def runs(database: Database) -> list[int]:
+    """Two training runs, the first one over."""
+    sql = """INSERT INTO training_run (trigger, options, state, finished_at)
+    VALUES ('operator', '{}', 'failed', now()), ('operator', '{}', 'queued', NULL) RETURNING id"""
+    return [row["id"] for row in database.fetch(sql)]
+
+
+def test_a_card_is_lent_to_one_run_and_again_to_the_same(cards: CardStore, runs: list[int]) -> None:
+    assert [cards.request(CARD, run_id, lease_s=60) for run_id in (runs[0], runs[0], runs[1])] == [
+        True,
+        True,
+        False,
+    ]
+    assert cards.request("host:1", runs[1], lease_s=60)
+    assert (cards.wanted(CARD), cards.wanted("host:1"), cards.wanted("host:2")) == (runs[0], runs[1], None)
+
+
+def test_only_its_run_renews_and_releases_a_card(cards: CardStore, runs: list[int]) -> None:
+    cards.request(CARD, runs[0], lease_s=60)
+    cards.release(CARD, runs[1])
+    assert [cards.renew(CARD, run_id, lease_s=60) for run_id in runs] == [True, False]
+    for _ in range(2):
+        cards.release(CARD, runs[0])
+        assert cards.wanted(CARD) is None
+
+
+def test_a_lease_that_has_run_out_can_be_renewed_until_a_worker_has_looked(
+    cards: CardStore, runs: list[int]
+) -> None:
+    cards.request(CARD, runs[0], lease_s=0)
+    assert cards.renew(CARD, runs[0], lease_s=0)
+    assert cards.wanted(CARD) is None
+    assert not cards.renew(CARD, runs[0], lease_s=60)
+    assert cards.wanted(CARD) is None
+
+
+def test_a_lease_that_has_run_out_passes_to_another_run_with_what_was_ceded(
+    cards: CardStore, runs: list[int]
+) -> None:
+    cards.request(CARD, runs[0], lease_s=0)
+    cards.cede(CARD, WORKER)
+    assert cards.request(CARD, runs[1], lease_s=60)
+    assert (cards.wanted(CARD), cards.has_ceded(CARD, [WORKER])) == (runs[1], True)
+
+
+def test_what_was_ceded_ends_with_its_lease(cards: CardStore, runs: list[int]) -> None:
+    assert not cards.cede(CARD, WORKER)
+    cards.request(CARD, runs[0], lease_s=0)
+    assert [cards.cede(CARD, WORKER) for _ in range(2)] == [True, True]
+    assert cards.has_ceded(CARD, [WORKER])
+    assert not cards.has_ceded(CARD, [WORKER, "another"])
+    cards.wanted(CARD)
+    cards.request(CARD, runs[0], lease_s=60)
+    assert not cards.has_ceded(CARD, [WORKER])
+
+
+def test_a_training_waits_for_the_workers_of_its_card_and_the_paused_models_alone(
+    cards: CardStore, roster: Roster, runs: list[int]
+) -> None:
+    for name, queue, card in (("a", "mathstral", CARD), ("b", "codestral", "host:1"), ("c", "light", None)):
+        roster.sign(name=name, queue=queue, version=None, slots=1, metrics=None, standing=Standing(card=card))
+    options = {"card": CARD, "roster": roster, "lease_s": 60.0, "patience_s": 0.0}
+    with lent_card(cards, runs[1], pauses=("codestral",), **options):  # type: ignore[arg-type]
+        assert cards.wanted(CARD) == runs[1]
+    with (
+        pytest.raises(CardBusy, match="a did not give"),
+        lent_card(cards, runs[1], pauses=("codestral", "mathstral"), **options),  # type: ignore[arg-type]
+    ):
+        pass
+    assert cards.wanted(CARD) is None
+
+
+def test_a_training_whose_card_was_taken_back_is_told(cards: CardStore, roster: Roster, runs: list[int]) -> None:
+    with lent_card(
+        cards, runs[1], card=CARD, roster=roster, pauses=("codestral",), lease_s=0.3, patience_s=1
+    ) as lent:
+        assert not lent.is_lost
+        cards.release(CARD, runs[1])
+        eventually(lambda: lent.is_lost, within_s=5)
