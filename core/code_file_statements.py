@@ -56,15 +56,14 @@ WITH given AS (
         size_bytes = excluded.size_bytes, content = excluded.content, quality_score = excluded.quality_score,
         reasons = excluded.reasons, rejection = excluded.rejection
     WHERE earlier.rejection = ANY(%(again)s)
-    RETURNING id, repo, path, blob_hash
+    RETURNING id, repo, path, blob_hash, rejection
 ), bands AS (
     INSERT INTO code_file_band (key, file_id)
     SELECT banded.key, stored.id FROM stored JOIN given USING (repo, path, blob_hash) JOIN banded USING (position)
 ), superseded AS (
     UPDATE code_files AS old SET rejection = 'superseded', content = NULL
-    FROM unnest(%(superseding)s::integer[], %(superseded)s::bigint[]) AS pair (position, id)
-    WHERE old.id = pair.id AND old.run_id IS NULL AND old.rejection IS NULL
-      AND pair.position NOT IN (SELECT position FROM blocked)
+    FROM stored WHERE stored.rejection IS NULL AND old.repo = stored.repo AND old.path = stored.path
+      AND old.id <> stored.id AND old.run_id IS NULL AND old.rejection IS NULL
       AND NOT EXISTS (SELECT FROM training_file WHERE training_file.file_id = old.id)
     RETURNING old.id
 ), unbanded AS (

@@ -23,8 +23,7 @@ STORE_LOCK = 0x636F6465  # any constant: all ingests must agree on it
 class CodeFile:
     """A file as it is stored: with content, score and bands where it is kept, with a rejection where not.
 
-    `compared` are ids of kept files that share a band and are no near duplicates; `supersedes` are earlier contents
-    of the same file.
+    `compared` are ids of kept files that share a band and are no near duplicates.
     """
 
     repo: str
@@ -40,7 +39,6 @@ class CodeFile:
     rejection: str | None = None
     bands: Sequence[int] = ()
     compared: frozenset[int] = frozenset()
-    supersedes: frozenset[int] = frozenset()
 
     @property
     def is_kept(self) -> bool:
@@ -155,8 +153,7 @@ _COLUMNS = (
 
 def _parameters(files: Sequence[CodeFile]) -> dict[str, Any]:
     band_positions, band_keys = _flat([file.bands if file.is_kept else () for file in files])
-    compared_positions, compared_ids = _flat([file.compared | file.supersedes for file in files])
-    superseding, superseded = _flat([file.supersedes for file in files])
+    compared_positions, compared_ids = _flat([file.compared for file in files])
     return {
         **{name: [getattr(file, name) for file in files] for name in _COLUMNS},
         "reasons": [Json(dict(file.reasons)) for file in files],
@@ -166,6 +163,4 @@ def _parameters(files: Sequence[CodeFile]) -> dict[str, Any]:
         "band_keys": band_keys,
         "compared_positions": compared_positions,
         "compared_ids": compared_ids,
-        "superseding": superseding,
-        "superseded": superseded,
     }

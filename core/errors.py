@@ -4,7 +4,8 @@ MathcodeError
 ├── InvalidRequest            the caller changes the request
 │   ├── PromptTooLong
 │   ├── BodyTooLarge
-│   └── JobNotFound
+│   ├── JobNotFound
+│   └── SourceUnusable
 ├── Unavailable               the caller tries again later
 │   ├── DatabaseUnavailable
 │   ├── BrokerUnavailable
@@ -76,6 +77,15 @@ class JobNotFound(InvalidRequest):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"there is no job {job_id[:64]!r}: use an id that POST /v1/jobs returned", param="id")
+
+
+class SourceUnusable(InvalidRequest):
+    """What was to be ingested is no directory, file or repository that can be read."""
+
+    code = "source_unusable"
+
+    def __init__(self, source: str, problem: str) -> None:
+        super().__init__(f"{source}: {problem}", param="source")
 
 
 class Unavailable(MathcodeError):

@@ -41,8 +41,13 @@ class Rejection(StrEnum):
     ABSURD_SCORE = "absurd_score"
 
 
-RECONSIDERED = (Rejection.LICENCE_UNKNOWN, Rejection.LICENCE_FORBIDDEN, Rejection.UNREADABLE)
-"""Depend on more than the content: the next ingest looks at such a file again."""
+RECONSIDERED = (
+    Rejection.LICENCE_UNKNOWN,
+    Rejection.LICENCE_FORBIDDEN,
+    Rejection.SUPERSEDED,
+    Rejection.UNREADABLE,
+)
+"""Depend on more than the content: the next ingest that meets such a file looks at it again."""
 
 
 def refusal(row: Mapping[str, Any]) -> str | None:

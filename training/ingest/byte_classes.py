@@ -85,12 +85,6 @@ class ByteClasses:
         ends = np.flatnonzero(is_text & ~is_inside[1:]) + 1
         return starts, ends
 
-    @cached_property
-    def has_dotted_numbers(self) -> bool:
-        """Whether three dots stand between digits, as in an address."""
-        is_digit = _IS_DIGIT[self.codes]
-        return int((is_digit[:-2] & (self.codes[1:-1] == 46) & is_digit[2:]).sum()) >= 3
-
     def random_looking(self, *, shortest: int) -> Places:
         """Where runs of letters, digits, `-` and `_` begin that are so long and have letters and three digits."""
         is_run = (self.classes == WORD) | (self.codes == 45)

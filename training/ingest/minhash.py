@@ -1,7 +1,7 @@
 """MinHash of a text: 256 permutations over the 5-grams of its tokens, and the 32 bands they are found by.
 
-Two texts with the Jaccard similarity J agree in a permutation with probability J, and in a band of eight with J**8;
-so they meet in one of 32 bands with probability 1 - (1 - J**8)**32: 2 % at 0.4, 85 % at 0.7, 99.7 % at 0.8.
+Two texts with the Jaccard similarity J agree in a permutation with probability J, in a band of eight with J**8; so
+they meet in one of 32 bands with probability 1 - (1 - J**8)**32: 2 % at 0.4, 85 % at 0.7, 99.7 % at 0.8.
 Constants must never change: bands lie in the database.
 """
 

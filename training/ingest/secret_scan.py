@@ -1,8 +1,8 @@
 """Whether a file holds a secret, by the detectors of `detect-secrets`, asked only about lines that could.
 
-Every detector over every line takes tens of milliseconds a file. So a line is looked at only where it has a long run
-of letters and digits, a password in a URL or the head of a private key. That misses passwords that are plain words,
-on purpose: in code they are almost always examples.
+Every detector over every line takes tens of milliseconds a file. So a line is looked at only where it has a long
+run of letters and digits, a password in a URL or the head of a private key. That misses passwords that are plain
+words, on purpose: in code they are almost always examples.
 """
 
 from __future__ import annotations
