@@ -1,4 +1,4 @@
-"""The command `git`, kept from everything a repository could make it do: hooks, prompts, other protocols, submodules."""
+"""The command `git`, kept from what a repository could make it do: hooks, prompts, protocols, submodules."""
 
 from __future__ import annotations
 

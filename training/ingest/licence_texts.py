@@ -47,7 +47,6 @@ _LIMITS = (
     "business source license",
     "non-commercial",
     "noncommercial",
-    "all rights are reserved",
 )
 
 

@@ -17,7 +17,7 @@ PERMUTATIONS = 256
 BANDS = 32
 ROWS = PERMUTATIONS // BANDS
 THRESHOLD = 0.7
-LEAST_TOKENS = 20  # shorter files are compared by their whole content only
+LEAST_GRAMS = 20  # texts with fewer are compared by their whole content only
 BLOCK = 8  # permutations computed at once: the intermediate values stay in the processor's cache
 
 Hashes = npt.NDArray[np.uint32]

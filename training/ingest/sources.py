@@ -28,7 +28,10 @@ class Repository:
 
 
 def open_source(source: str, *, by_directory: bool = False) -> Iterator[Repository]:
-    """The repositories of a path or URL; a clone lies on disk until the next is asked for. Raises SourceUnusable."""
+    """The repositories of a path or URL; a clone lies on disk until the next is asked for.
+
+    Raises SourceUnusable.
+    """
     if git.is_url(source):
         yield from _cloned(source)
         return
@@ -85,7 +88,7 @@ def _versioned(root: Path, *, below: Path) -> Repository:
     if paths is None:
         paths = list(walk(root, stops=True))
     inside = str(below.relative_to(root))
-    chosen = [path for path in paths if inside == "." or path == inside or path.startswith(inside + os.sep)]
+    chosen = [path for path in paths if inside in (".", path) or path.startswith(inside + os.sep)]
     return Repository(root=root, name=git.name_of(root), commit=git.head(root), paths=tuple(chosen))
 
 
