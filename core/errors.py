@@ -6,6 +6,7 @@ MathcodeError
 │   ├── BodyTooLarge
 │   ├── JobNotFound
 │   ├── RunNotFound
+│   ├── SourceUnusable
 │   ├── VersionNotFound
 │   └── VersionUnfit
 ├── Unavailable               the caller tries again later
@@ -115,6 +116,15 @@ class VersionUnfit(InvalidRequest):
     def __init__(self, name: str, state: str, alarm: str | None) -> None:
         because = f" ({alarm})" if alarm else ""
         super().__init__(f"{name} is {state}{because}: promote another version", param="number")
+
+
+class SourceUnusable(InvalidRequest):
+    """What was to be ingested is no directory, file or repository that can be read."""
+
+    code = "source_unusable"
+
+    def __init__(self, source: str, problem: str) -> None:
+        super().__init__(f"{source}: {problem}", param="source")
 
 
 class Unavailable(MathcodeError):
