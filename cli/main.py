@@ -8,9 +8,11 @@ from typing import Any
 import click
 
 from cli.ask import ask
+from cli.corpus import corpus
 from cli.demo import demo
 from cli.down import down
 from cli.engine import engine
+from cli.ingest import ingest
 from cli.route import route
 from cli.status import status
 from cli.up import up
@@ -44,7 +46,7 @@ def main() -> None:
     """
 
 
-for command in (up, down, status, ask, route, demo, engine):
+for command in (up, down, status, ask, route, demo, engine, ingest, corpus):
     main.add_command(command)
 
 if __name__ == "__main__":
