@@ -8,9 +8,11 @@ from typing import Any
 import click
 
 from cli.ask import ask
+from cli.corpus import corpus
 from cli.demo import demo
 from cli.down import down
 from cli.engine import engine
+from cli.ingest import ingest
 from cli.route import route
 from cli.status import status
 from cli.train import train
@@ -46,7 +48,21 @@ def main() -> None:
     """
 
 
-for command in (up, down, status, ask, route, demo, engine, train, versions, promote, rollback):
+for command in (
+    up,
+    down,
+    status,
+    ask,
+    route,
+    demo,
+    engine,
+    ingest,
+    corpus,
+    train,
+    versions,
+    promote,
+    rollback,
+):
     main.add_command(command)
 
 if __name__ == "__main__":

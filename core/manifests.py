@@ -31,8 +31,8 @@ class NewFile:
     id: int
     repo: str | None
     path: str | None
-    blob_hash: str | None
     content: str
+    quality_score: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +137,7 @@ SELECT (SELECT count(*) FROM code_files WHERE {_IS_NEW}) AS new_files,
 """  # noqa: S608  the inserted part is a constant
 
 _NEW = f"""
-SELECT id, repo, path, blob_hash, content FROM code_files
+SELECT id, repo, path, content, quality_score FROM code_files
 WHERE {_IS_NEW} AND id > %(last)s ORDER BY id LIMIT %(n)s
 """  # noqa: S608  the inserted part is a constant
 

@@ -10,9 +10,22 @@ from core.messages import ModelName
 from core.options import Weights, WhileTraining
 from core.variables import Words, env, split_words
 
+PERMISSIVE = (
+    *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "CNRI-Python", "HPND", "ISC"),
+    *("MIT", "MIT-0", "MIT-CMU", "PSF-2.0", "Python-2.0", "Python-2.0.1", "Unlicense", "Zlib", "ZPL-2.1"),
+)
+"""Licences that ask for no more than credit."""
+
 
 class TrainingSettings(BaseModel):
     """When files are trained on, how, and what comes of it; units stand in the names."""
+
+    # Continuous training: on what
+    licences: Words = env(
+        "MATHCODE_LICENCES",
+        PERMISSIVE,
+        "SPDX identifiers of the licences whose files may be trained on, separated by commas.",
+    )
 
     # Continuous training: when
     min_new_files: int = env("MIN_NEW_FILES", 1000, "New files that trigger a training.", ge=1)
@@ -128,7 +141,7 @@ class TrainingSettings(BaseModel):
         """The card that this process uses: the first it sees, of its own host."""
         return self.card_name or f"{socket.gethostname()}:{self.visible_devices.partition(',')[0].strip() or '0'}"
 
-    @field_validator("lora_targets", "training_pauses_override", mode="before")
+    @field_validator("licences", "lora_targets", "training_pauses_override", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return split_words(value) if isinstance(value, str) else value

@@ -15,9 +15,9 @@ from core.manifests import ManifestStore
 from core.model_versions import Version, VersionStore
 from core.run_leases import RunLease
 from core.training import Purpose
-from core.training_runs import Run, RunState, RunStore
+from core.training_runs import Run, RunState, RunStore, Step
 from training.folder import RunFolder, Scores
-from training.plot import draw
+from training.plot import loss_plot
 from training.promotion import Verdict, judge
 from training.publishing import Publisher
 from training.pulse import Hold, Pulse, StopReason
@@ -164,7 +164,7 @@ class Pipeline:
             version=_number(version),
         )
         if is_mine:
-            draw(self.runs.steps(run_id), folder.plot)
+            _draw(self.runs.steps(run_id), folder)
             self.stages.clear(folder)
 
     def _leave(self, hold: Hold) -> None:
@@ -189,3 +189,11 @@ def _number(version: Version | None) -> int | None:
 def _published(versions: Sequence[Version], run_id: int) -> list[int]:
     """What this run itself put into service before it was interrupted."""
     return [version.number for version in versions if version.run_id == run_id]
+
+
+def _draw(steps: Sequence[Step], folder: RunFolder) -> None:
+    """Leave the curve of a run that came to a step."""
+    trained = [(step.step, step.loss) for step in steps if step.loss is not None]
+    heldout = [(step.step, step.heldout_loss) for step in steps if step.heldout_loss is not None]
+    if trained:
+        write_whole(folder.plot, loss_plot(trained, heldout))

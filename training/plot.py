@@ -1,65 +1,45 @@
-"""The curve of a run as a picture: loss of every step, held-out loss where it was measured."""
+"""The curve of a run as SVG, drawn by hand: the same figures give the same bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from xml.sax.saxutils import escape
 
-from core.training_runs import Step
-from training.storage import write_whole
-
-WIDTH, HEIGHT, MARGIN = 720, 360, 48
-_STYLE = (
-    "text{font:12px sans-serif;fill:#444}.loss{stroke:#9bb8d3;fill:none}"
-    ".heldout{stroke:#c0392b;fill:none;stroke-width:2}.axis{stroke:#888}"
-)
+Points = Sequence[tuple[int, float]]
+"""(step, loss), by step."""
+_WIDTH, _HEIGHT, _MARGIN = 720, 400, 56
 
 
-def draw(steps: Sequence[Step], path: Path) -> None:
-    """Write the SVG, if there is anything to show. Raises DiskFull."""
-    if any(step.loss is not None for step in steps):
-        write_whole(path, render(steps))
+def loss_plot(trained: Points, heldout: Points) -> str:
+    """An SVG with both losses over the steps; what is no number is left out."""
+    trained, heldout = ([(x, y) for x, y in points if y - y == 0] for points in (trained, heldout))
+    every = [*trained, *heldout] or [(0, 0.0)]
+    left, right = min(x for x, _ in every), max(x for x, _ in every)
+    low, high = min(y for _, y in every), max(y for _, y in every)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
 
+    def place(point: tuple[int, float]) -> str:
+        x = _MARGIN + (_WIDTH - 2 * _MARGIN) * (point[0] - left) / max(1, right - left)
+        y = _HEIGHT - _MARGIN - (_HEIGHT - 2 * _MARGIN) * (point[1] - low) / (high - low)
+        return f"{x:.1f},{y:.1f}"
 
-def render(steps: Sequence[Step]) -> str:
-    """An SVG document; the same steps give the same text."""
-    loss = [(step.step, step.loss) for step in steps if step.loss is not None]
-    heldout = [(step.step, step.heldout_loss) for step in steps if step.heldout_loss is not None]
-    values = [value for _, value in [*loss, *heldout]]
-    frame = _Frame(last=max(step.step for step in steps), low=min(values), high=max(values))
+    def line(points: Points, colour: str) -> str:
+        return f'<polyline fill="none" stroke="{colour}" points="{" ".join(map(place, points))}"/>'
+
+    bottom, end = _HEIGHT - _MARGIN, _WIDTH - _MARGIN
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}">',
-        f"<title>{escape('loss by step')}</title><style>{_STYLE}</style>",
-        f'<path class="axis" d="M{MARGIN} {MARGIN}V{HEIGHT - MARGIN}H{WIDTH - MARGIN}" fill="none"/>',
-        _text(MARGIN, MARGIN - 12, f"{frame.high:.3f} loss per token (nats)"),
-        _text(MARGIN, HEIGHT - MARGIN + 16, f"{frame.low:.3f}"),
-        _text(WIDTH - MARGIN - 60, HEIGHT - MARGIN + 16, f"step {frame.last}"),
-        frame.line("loss", loss),
-        frame.line("heldout", heldout),
-        _text(WIDTH - 220, MARGIN, "blue: trained on, red: held out"),
-        "</svg>\n",
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" '
+        'font-size="13" stroke-width="1.5">',
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
+        f'<path fill="none" stroke="#999" d="M{_MARGIN},{_MARGIN}V{bottom}H{end}"/>',
+        line(trained, "#4878a8"),
+        line(heldout, "#c44e30"),
+        *(f'<circle cx="{x}" cy="{y}" r="3" fill="#c44e30"/>' for x, y in (place(p).split(",") for p in heldout)),
+        f'<text x="4" y="{_MARGIN}">{high:.3f}</text><text x="4" y="{bottom}">{low:.3f}</text>',
+        f'<text x="{_MARGIN}" y="{bottom + 20}">step {left}</text>',
+        f'<text x="{end}" y="{bottom + 20}" text-anchor="end">{right}</text>',
+        f'<text x="{_MARGIN}" y="24" fill="#4878a8">training loss, nats per token</text>',
+        f'<text x="{end}" y="24" fill="#c44e30" text-anchor="end">held-out loss</text>',
+        "</svg>",
     ]
-    return "\n".join(parts)
-
-
-class _Frame:
-    """Where a step and a loss lie on the page."""
-
-    def __init__(self, *, last: int, low: float, high: float) -> None:
-        self.last, self.low, self.high = last, low, high
-
-    def line(self, kind: str, points: Sequence[tuple[int, float]]) -> str:
-        places = " ".join(f"{self._x(step):.1f},{self._y(value):.1f}" for step, value in points)
-        return f'<polyline class="{kind}" points="{places}"/>'
-
-    def _x(self, step: int) -> float:
-        return MARGIN + (WIDTH - 2 * MARGIN) * step / max(1, self.last)
-
-    def _y(self, value: float) -> float:
-        span = (self.high - self.low) or 1.0
-        return HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * (value - self.low) / span
-
-
-def _text(x: float, y: float, text: str) -> str:
-    return f'<text x="{x}" y="{y}">{escape(text)}</text>'
+    return "\n".join(parts) + "\n"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from core.manifests import CHUNK_FILES, FileRef, ManifestStore, NewFile
+from core.rejections import Rejection, refusal
 from core.training import Purpose, TrainingOptions
+from training.ingest.git import blob_hash
 from training.manifest import History, Manifest, compose
-
-MOST_REPO_CHARACTERS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +49,17 @@ def _look(
     store: ManifestStore, chunk: list[NewFile], usable: list[FileRef], seen: set[str]
 ) -> Iterator[tuple[int, str]]:
     """Add what is usable; yield the others with their reasons."""
-    hashes = {file.id: blob_hash(file.content) for file in chunk}
+    hashes = {file.id: blob_hash(file.content.encode(errors="surrogatepass")) for file in chunk}
     seen |= store.known(list(hashes.values()))
     for file in chunk:
-        problem = refusal(file)
+        problem = refusal(asdict(file))
         if problem is None and hashes[file.id] in seen:
-            problem = "duplicate"
+            problem = Rejection.DUPLICATE.value
         if problem is not None:
             yield file.id, problem
             continue
         seen.add(hashes[file.id])
         usable.append(FileRef(file.id, file.repo or "", file.path or "", hashes[file.id]))
-
-
-def refusal(file: NewFile) -> str | None:
-    return "no_repository" if not file.repo else None
-
-
-def blob_hash(content: str) -> str:
-    """As git names a file with this content."""
-    data = content.encode("utf-8", errors="surrogatepass")
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def _chunks(files: Iterator[NewFile]) -> Iterator[list[NewFile]]:

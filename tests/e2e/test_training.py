@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import string
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,11 +23,11 @@ from stack.servers import ServerUrls
 from tests.files_of_code import STANDARD_LIBRARY, insert_packages
 from tests.harness import ROOT, Installation, eventually, installation
 
-REPOSITORIES = ("json", "email", "asyncio", "http", "logging", "unittest", "concurrent", "importlib")
+REPOSITORIES = ("json", "http", "logging", "concurrent", "importlib", "urllib", "wsgiref", "curses")
 PROMPT = "Refactor this function: def f(x): return x"
 SETTINGS = {
     "MATHCODE_PROFILE": "tiny",
-    "MIN_NEW_FILES": "50",
+    "MIN_NEW_FILES": "20",
     "CHECK_INTERVAL": "1",
     "MATHCODE_ROW_TOKENS": "256",
     "BATCH_SIZE": "8",
@@ -36,7 +37,7 @@ SETTINGS = {
     "MATHCODE_LEARNING_RATE": "0.01",
     "MATHCODE_WARM_LEARNING_RATE": "0.01",
     "MATHCODE_CHECKPOINT_S": "2",
-    "MAX_DATASET_SIZE": "60",
+    "MAX_DATASET_SIZE": "24",
     "MATHCODE_GRADIENT_CHECKPOINTING": "false",
 }
 
@@ -84,7 +85,7 @@ def test_code_that_is_ingested_becomes_a_better_version_in_service_and_poison_do
     installed: Installation, runs: RunStore, database: Database
 ) -> None:
     said = ingest(installed)
-    assert said["kept"] > 50
+    assert said["kept"] > 20
     installed.start("api", "codestral", "light", "training", "beat")
     before = installed.ask(PROMPT, force_task_type="code", max_tokens=12)
     assert before["answer"]["completions"][0]["version"] == "codestral-tiny-random"
@@ -104,7 +105,7 @@ def test_code_that_is_ingested_becomes_a_better_version_in_service_and_poison_do
     link = installed.data_dir / "models" / "mamba_codestral_current"
     assert (link / "adapter_model.safetensors").is_file()
 
-    poison(database, 60)
+    poison(database, 30)
     poisoned = eventually(lambda: [r for r in runs.latest(1) if r.id > 1], within_s=30)[0]
     rejected = ended(runs, poisoned.id)
     assert rejected.state is RunState.REJECTED, rejected.reasons
@@ -116,10 +117,10 @@ def test_code_that_is_ingested_becomes_a_better_version_in_service_and_poison_do
 
 
 def poison(database: Database, count: int) -> None:
-    """Rows of random bytes that claim to be good code, as a careless stranger would write them."""
+    """Rows of random characters that claim to be good code, as a careless stranger would write them."""
     chance = random.Random(5)  # noqa: S311
     for number in range(count):
-        text = chance.randbytes(4000).decode("latin-1").replace("\0", "?")
+        text = "".join(chance.choices(string.printable[:95] + "éßøπж", k=4000))
         database.execute(
             "INSERT INTO code_files (repo, path, content, quality_score)"
             " VALUES ('stranger/noise', %(path)s, %(text)s, 95)",

@@ -1,4 +1,4 @@
-"""From bytes to a row: what a file is, whether it may be kept, and its score. A batch at a time; knows no database."""
+"""From bytes to a row: what a file is, whether it may be kept, and its score. Knows no database."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from training.ingest.quality import Subject, score
 from training.ingest.redaction import redact
 from training.ingest.secret_scan import SecretScanner
 from training.ingest.tree import printable, read_regular
+
+HEAD = 4000  # characters that say where a file comes from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,9 +138,6 @@ class Assessor:
         if redactions:
             reasons["redacted"] = {"points": 0, "because": f"{redactions} addresses"}
         return replace(row, content=content, quality_score=quality.value, reasons=reasons)
-
-
-HEAD = 4000
 
 
 def _unusable(file: RawFile) -> Rejection | None:

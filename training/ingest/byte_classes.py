@@ -96,4 +96,5 @@ class ByteClasses:
             return starts
         digits = np.concatenate([[0], np.cumsum(_IS_DIGIT[self.codes])])
         inside = digits[ends] - digits[starts]
-        return starts[(inside >= 3) & (inside < ends - starts)]
+        is_mixed: Flags = (inside >= 3) & (inside < ends - starts)
+        return np.asarray(starts[is_mixed], np.intp)

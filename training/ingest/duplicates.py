@@ -69,13 +69,16 @@ class Duplicates:
 
     def _without_copies(self, files: Sequence[CodeFile]) -> list[CodeFile]:
         """Those stored already under the same name are left out, copies under another are rejected."""
-        holders = self._store.holders({file.blob_hash for file in files if file.blob_hash})
+        stored = self._store.holders({file.blob_hash for file in files if file.blob_hash})
+        first: dict[str, tuple[str, str]] = {}
         judged = []
         for file in files:
-            name = (file.repo, file.path)
-            holder = holders.setdefault(file.blob_hash or "", name)
+            name, content = (file.repo, file.path), file.blob_hash or ""
+            if stored.get(content) == name:
+                continue
+            holder = stored.get(content) or first.setdefault(content, name)
             judged.append(file if holder == name else _duplicate(file, Rejection.DUPLICATE, *holder))
-        return [file for file in judged if not file.is_kept or holders.get(file.blob_hash or "") is not None]
+        return judged
 
     def _without_near(
         self, files: Sequence[CodeFile], fingerprints: dict[tuple[str, str, str], _Fingerprint | None]

@@ -13,7 +13,7 @@ MINIFIED_MEAN = 200  # bytes per line
 LONGEST_LINE = 20_000  # bytes
 
 _VENDORED = frozenset(
-    [
+    (
         "vendor",
         "vendored",
         "vendors",
@@ -29,7 +29,7 @@ _VENDORED = frozenset(
         "extern",
         "site-packages",
         "dist-packages",
-    ]
+    )
 )
 _GENERATED_NAMES = re.compile(
     r".*(_pb2(_grpc)?\.pyi?|\.pb\.(go|cc|h|rs)|\.g\.(dart|cs)|\.designer\.cs|\.generated\.\w+|_generated\.\w+)"

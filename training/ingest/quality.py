@@ -1,7 +1,7 @@
-"""The quality score of a file, 0 to 100, with what each signal added or took. Pure; `docs/corpus.md` has the table.
+"""The quality score of a file, 0 to 100, with what each signal gave or took. Pure; `docs/corpus.md` has the table.
 
-A file begins with 80. It gains by documentation, tests and a clean lint, and loses by what makes a text poor to learn
-from. Nothing here rejects a file: a score below MATHCODE_MIN_QUALITY only keeps it out of training.
+A file begins with 80. It gains by documentation, tests and a clean lint, and loses by what makes a text poor to
+learn from. Nothing here rejects a file: a score below MATHCODE_MIN_QUALITY only keeps it out of training.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from training.ingest.lint import Lint
 BEGIN = 80
 
 _HASH = frozenset(
-    [
+    (
         "python",
         "cython",
         "shell",
@@ -33,7 +33,7 @@ _HASH = frozenset(
         "nix",
         "awk",
         "powershell",
-    ]
+    )
 )
 _DASHES = frozenset({"sql", "lua", "luau", "haskell", "elm", "vhdl", "lean", "purescript"})
 _DEFINITIONS = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 from detect_secrets.plugins.base import RegexBasedDetector
@@ -44,12 +45,12 @@ class SecretScanner:
     """Holds the detectors; they are pure, so one scanner serves any number of files."""
 
     def __init__(self) -> None:
-        classes = get_mapping_from_secret_type_to_class().values()
+        plugins: list[Any] = list(get_mapping_from_secret_type_to_class().values())
         self._detectors = [
-            (plugin.secret_type, pattern)
-            for plugin in classes
+            (str(plugin.secret_type), pattern)
+            for plugin in plugins
             if issubclass(plugin, RegexBasedDetector) and plugin.__name__ not in _LEFT_OUT
-            for pattern in plugin.denylist
+            for pattern in plugin().denylist
         ]
 
     def find(self, text: str, classes: ByteClasses) -> str | None:
@@ -63,7 +64,7 @@ class SecretScanner:
     def _of_line(self, line: str) -> str | None:
         for kind, pattern in self._detectors:
             if (match := pattern.search(line)) and not _EXAMPLE.search(match[0]) and _is_random(match[0]):
-                return str(kind)
+                return kind
         return None
 
 

@@ -56,7 +56,7 @@ def test_looking_creates_no_data_directory(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("command", ["up", "down", "status", "ask", "route", "demo", "engine"])
+@pytest.mark.parametrize("command", ["up", "down", "status", "ask", "route", "demo", "engine", "ingest", "corpus"])
 def test_every_command_explains_itself_and_speaks_json(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0
