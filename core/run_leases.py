@@ -41,6 +41,7 @@ class RunLease:
         return None if not rows else not rows[0]["cancelled"]
 
     def report(self, claim: RunClaim, *, stage: str, progress: Mapping[str, Any]) -> bool:
+        """Say what the run is at; of `progress`, what is not said again stays."""
         return self._write(_REPORT, claim, stage=stage, progress=json.dumps(progress))
 
     def note(self, claim: RunClaim, message: str) -> bool:
@@ -90,7 +91,7 @@ UPDATE training_run SET lease_until = now() + make_interval(secs => %(lease_s)s)
 {_MINE} RETURNING cancel_requested_at IS NOT NULL AS cancelled
 """  # noqa: S608  the inserted part is a constant
 
-_REPORT = f"UPDATE training_run SET stage = %(stage)s, progress = %(progress)s {_MINE} RETURNING id"  # noqa: S608
+_REPORT = f"UPDATE training_run SET stage = %(stage)s, progress = progress || %(progress)s {_MINE} RETURNING id"  # noqa: S608
 
 _NOTE = f"""
 UPDATE training_run

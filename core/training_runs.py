@@ -133,7 +133,8 @@ _SELECT = """SELECT id, state, trigger, options::text, attempt, lost, worker, st
 FROM training_run"""
 
 _CLAIM = """
-INSERT INTO training_run (trigger, options) VALUES (%(trigger)s, %(options)s)
+INSERT INTO training_run (trigger, options) SELECT %(trigger)s, %(options)s
+WHERE NOT EXISTS (SELECT FROM training_run WHERE state IN ('queued', 'running'))
 ON CONFLICT ((true)) WHERE state IN ('queued', 'running') DO NOTHING RETURNING id
 """
 

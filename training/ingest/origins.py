@@ -13,23 +13,9 @@ MINIFIED_MEAN = 200  # bytes per line
 LONGEST_LINE = 20_000  # bytes
 
 _VENDORED = frozenset(
-    (
-        "vendor",
-        "vendored",
-        "vendors",
-        "_vendor",
-        "_vendored",
-        "third_party",
-        "third-party",
-        "thirdparty",
-        "_thirdparty",
-        "node_modules",
-        "bower_components",
-        "externals",
-        "extern",
-        "site-packages",
-        "dist-packages",
-    )
+    ("vendor", "vendored", "vendors", "_vendor", "_vendored", "third_party", "third-party", "thirdparty")
+).union(
+    ("_thirdparty", "node_modules", "bower_components", "externals", "extern", "site-packages", "dist-packages")
 )
 _GENERATED_NAMES = re.compile(
     r".*(_pb2(_grpc)?\.pyi?|\.pb\.(go|cc|h|rs)|\.g\.(dart|cs)|\.designer\.cs|\.generated\.\w+|_generated\.\w+)"

@@ -16,25 +16,8 @@ from training.ingest.lint import Lint
 BEGIN = 80
 
 _HASH = frozenset(
-    (
-        "python",
-        "cython",
-        "shell",
-        "fish",
-        "ruby",
-        "perl",
-        "r",
-        "julia",
-        "crystal",
-        "elixir",
-        "nim",
-        "cmake",
-        "makefile",
-        "nix",
-        "awk",
-        "powershell",
-    )
-)
+    ("python", "cython", "shell", "fish", "ruby", "perl", "r", "julia", "crystal", "elixir", "nim", "cmake")
+).union(("makefile", "nix", "awk", "powershell"))
 _DASHES = frozenset({"sql", "lua", "luau", "haskell", "elm", "vhdl", "lean", "purescript"})
 _DEFINITIONS = {
     "python": ("def ", "class ", "async def "),
