@@ -33,7 +33,7 @@ class LeanNorm(Mamba2RMSNorm):
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         if hidden_states.dtype != self.weight.dtype:
-            usual: Tensor = super().forward(hidden_states)
+            usual: Tensor = super().forward(hidden_states)  # type: ignore[no-untyped-call]
             return usual
         return functional.rms_norm(hidden_states, (hidden_states.shape[-1],), self.weight, self.variance_epsilon)
 
