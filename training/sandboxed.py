@@ -5,6 +5,7 @@ is written to what was standard output; the program's own output goes nowhere.
 """
 
 import ctypes
+import importlib
 import json
 import os
 import resource
@@ -12,6 +13,10 @@ import sys
 
 NOBODY = 65_534
 NEW_USER, NEW_NET = 0x10000000, 0x40000000
+USEFUL = (
+    *("bisect", "collections", "copy", "dataclasses", "datetime", "decimal", "fractions", "functools", "heapq"),
+    *("itertools", "math", "operator", "random", "re", "statistics", "string", "typing"),
+)  # imported first: nobody may be unable to read the standard library
 FORBIDDEN = ("socket.", "subprocess.", "os.fork", "os.posix_spawn", "os.system", "os.exec", "ctypes.", "os.kill")
 
 
@@ -51,6 +56,8 @@ def refuse(event: str, _arguments: object) -> None:
 def main() -> None:
     task = json.load(sys.stdin)
     proof = os.dup(1)
+    for name in USEFUL:
+        importlib.import_module(name)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nowhere, number)

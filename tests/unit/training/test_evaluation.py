@@ -47,15 +47,16 @@ def test_a_trained_version_is_better_than_none_on_its_own_files(
 
 def test_the_version_in_service_is_measured_with_its_own_adapter(new_run: NewRun) -> None:
     """Of another rank here; the same adapter as candidate and parent gives the same figures."""
-    adapter = write_adapter(new_run("parent").path / "adapter", rank=3)
+    described = {"target_modules": ["in_proj", "out_proj"]}
+    adapter = write_adapter(new_run("parent").path / "adapter", rank=3, config=described)
     folder = new_run(parent=adapter)
-    write_adapter(folder.adapter, rank=3)
+    write_adapter(folder.adapter, rank=3, config=described)
     trained = TrainingResult(steps=1, tokens=1, seconds=1.0, micro_batch_rows=1)
     folder.trained.write_text(trained.model_dump_json(), encoding="utf-8")
     scores = scores_of(folder)
     assert scores.candidate == scores.serving
     bare = new_run("bare")
-    write_adapter(bare.adapter, rank=3)
+    write_adapter(bare.adapter, rank=3, config=described)
     bare.trained.write_text(trained.model_dump_json(), encoding="utf-8")
     assert scores_of(bare).serving.losses != scores.serving.losses
 
