@@ -20,10 +20,10 @@ def insert_files(database: Database, count: int, *, repo: str = "somebody/librar
 
 
 def insert_packages(database: Database, names: tuple[str, ...], *, score: float = 90.0) -> int:
-    """Packages of the standard library, each as a repository of its own; how many files."""
+    """Small files of packages of the standard library, each as a repository of its own; how many files."""
     files = [(name, path) for name in names for path in sorted((STANDARD_LIBRARY / name).rglob("*.py"))]
     texts = [(name, path.name, path.read_text(encoding="utf-8", errors="replace")) for name, path in files]
-    kept = [row for row in texts if row[2].strip()]
+    kept = [row for row in texts if row[2].strip() and len(row[2]) < 16_000]
     for repo, path, text in kept:
         database.execute(
             "INSERT INTO code_files (repo, path, content, quality_score) VALUES (%(r)s, %(p)s, %(c)s, %(s)s)",

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import string
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,11 +22,11 @@ from stack.servers import ServerUrls
 from tests.files_of_code import STANDARD_LIBRARY, insert_packages
 from tests.harness import ROOT, Installation, eventually, installation
 
-REPOSITORIES = ("json", "http", "logging", "concurrent", "importlib", "urllib", "wsgiref", "curses")
+REPOSITORIES = ("json", "wsgiref", "dbm", "curses", "zoneinfo")
 PROMPT = "Refactor this function: def f(x): return x"
 SETTINGS = {
     "MATHCODE_PROFILE": "tiny",
-    "MIN_NEW_FILES": "20",
+    "MIN_NEW_FILES": "10",
     "CHECK_INTERVAL": "1",
     "MATHCODE_ROW_TOKENS": "256",
     "BATCH_SIZE": "8",
@@ -37,7 +36,7 @@ SETTINGS = {
     "MATHCODE_LEARNING_RATE": "0.01",
     "MATHCODE_WARM_LEARNING_RATE": "0.01",
     "MATHCODE_CHECKPOINT_S": "2",
-    "MAX_DATASET_SIZE": "24",
+    "MAX_DATASET_SIZE": "8",
     "MATHCODE_GRADIENT_CHECKPOINTING": "false",
     "MATHCODE_REPLAY_RATE": "0",
 }
@@ -76,17 +75,17 @@ def ingest(installed: Installation) -> dict[str, Any]:
     return said
 
 
-def ended(runs: RunStore, run_id: int, *, within_s: float = 150) -> Run:
+def ended(runs: RunStore, run_id: int, *, within_s: float = 240) -> Run:
     eventually(lambda: runs.get(run_id).state.is_final, within_s=within_s, every_s=0.2)
     return runs.get(run_id)
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_code_that_is_ingested_becomes_a_better_version_in_service_and_poison_does_not(
     installed: Installation, runs: RunStore, database: Database
 ) -> None:
     said = ingest(installed)
-    assert said["kept"] > 20
+    assert said["kept"] >= 10
     installed.start("api", "codestral", "light", "training", "beat")
     before = installed.ask(PROMPT, force_task_type="code", max_tokens=12)
     assert before["answer"]["completions"][0]["version"] == "codestral-tiny-random"
@@ -106,11 +105,11 @@ def test_code_that_is_ingested_becomes_a_better_version_in_service_and_poison_do
     link = installed.data_dir / "models" / "mamba_codestral_current"
     assert (link / "adapter_model.safetensors").is_file()
 
-    poison(database, 30)
+    poison(database, 20)
     poisoned = eventually(lambda: [r for r in runs.latest(1) if r.id > 1], within_s=30)[0]
     rejected = ended(runs, poisoned.id)
     assert rejected.state is RunState.REJECTED, rejected.reasons
-    assert "heldout loss" in "; ".join(rejected.reasons)
+    assert any(" loss " in reason for reason in rejected.reasons)
     serving = VersionStore(database).serving()
     assert serving is not None
     assert serving.name == "v1"
@@ -121,7 +120,7 @@ def poison(database: Database, count: int) -> None:
     """Rows of random characters that claim to be good code, as a careless stranger would write them."""
     chance = random.Random(5)  # noqa: S311
     for number in range(count):
-        text = "".join(chance.choices(string.printable[:95] + "éßøπж", k=4000))
+        text = "".join(chr(chance.randrange(0x4E00, 0x9FA0)) for _ in range(2000))
         database.execute(
             "INSERT INTO code_files (repo, path, content, quality_score)"
             " VALUES ('stranger/noise', %(path)s, %(text)s, 95)",
@@ -129,14 +128,14 @@ def poison(database: Database, count: int) -> None:
         )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(500)
 def test_a_run_survives_the_death_of_its_trainer_and_of_its_worker(
     installed: Installation, runs: RunStore, database: Database
 ) -> None:
     insert_packages(database, REPOSITORIES)
     installed.start("light", "training", "beat")
     eventually(lambda: runs.latest(1), within_s=30)
-    eventually(lambda: len(runs.steps(1)) > 2, within_s=90)
+    eventually(lambda: len(runs.steps(1)) > 2, within_s=150)
     _kill_trainer(installed)
     steps = len(runs.steps(1))
     eventually(lambda: len(runs.steps(1)) > steps, within_s=60)
@@ -151,15 +150,15 @@ def test_a_run_survives_the_death_of_its_trainer_and_of_its_worker(
     assert [step.step for step in runs.steps(1) if step.loss is not None] == list(range(1, total + 1))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(500)
 def test_a_stopping_worker_hands_its_run_over_and_cancelling_gives_the_files_back(
     installed: Installation, runs: RunStore, database: Database
 ) -> None:
     insert_packages(database, REPOSITORIES)
     installed.start("light", "training", "beat")
     eventually(lambda: runs.latest(1), within_s=30)
-    eventually(lambda: len(runs.steps(1)) > 2, within_s=90)
-    assert installed.terminate("training", within_s=90) == 0
+    eventually(lambda: len(runs.steps(1)) > 2, within_s=150)
+    assert installed.terminate("training", within_s=150) == 0
     assert runs.get(1).state is RunState.QUEUED
     installed.start("training", MIN_NEW_FILES="100000")
     eventually(lambda: runs.get(1).state is RunState.RUNNING, within_s=30)
