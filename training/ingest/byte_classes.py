@@ -11,8 +11,6 @@ import numpy.typing as npt
 Flags = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.intp]
 
-SAMPLE = 16 * 1024
-
 SPACE, WORD, SIGN = 0, 1, 2  # bytes beyond ASCII are parts of words
 
 
@@ -50,18 +48,18 @@ class ByteClasses:
 
     @cached_property
     def counts(self) -> npt.NDArray[np.int64]:
-        """How often each of the 256 byte values occurs in the first SAMPLE bytes."""
-        return np.bincount(self.codes[:SAMPLE], minlength=256).astype(np.int64)
+        """How often each of the 256 byte values occurs."""
+        return np.bincount(self.codes, minlength=256).astype(np.int64)
 
     def share(self, kind: str) -> float:
-        """The part of the sample that is `digits`, `letters` or `spaces`."""
-        return float(_KINDS[kind] @ self.counts) / min(SAMPLE, len(self.data))
+        """The part of them that is `digits`, `letters` or `spaces`."""
+        return float(_KINDS[kind] @ self.counts) / len(self.data)
 
     @property
     def entropy_bits(self) -> float:
-        """Bits per byte of the sample."""
+        """Bits per byte."""
         counts = self.counts[self.counts > 0]
-        shares = counts / min(SAMPLE, len(self.data))
+        shares = counts / len(self.data)
         return float(-(shares @ np.log2(shares)))
 
     @cached_property

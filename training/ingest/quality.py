@@ -16,6 +16,8 @@ from training.ingest.byte_classes import ByteClasses
 from training.ingest.lint import Lint
 
 BEGIN = 80
+SAMPLE_BYTES = 32 * 1024
+LARGE_BYTES = 150_000
 
 _HASH = frozenset(
     (
@@ -72,14 +74,20 @@ class Subject:
     repository_has_tests: bool = False
 
     @cached_property
+    def sample(self) -> ByteClasses:
+        """The first SAMPLE_BYTES, which most signals are content with."""
+        data = self.classes.data
+        return self.classes if len(data) <= SAMPLE_BYTES else ByteClasses(data[:SAMPLE_BYTES])
+
+    @cached_property
     def lines(self) -> int:
-        """How many are not blank."""
-        return len(self.classes.line_begins)
+        """How many of the sample are not blank."""
+        return len(self.sample.line_begins)
 
     @cached_property
     def comments(self) -> int:
         """How many lines begin as a comment."""
-        codes, begins = self.classes.codes, self.classes.line_begins
+        codes, begins = self.sample.codes, self.sample.line_begins
         first, *rest = _comment_mark(self.language)
         is_comment = codes[begins] == first
         if rest:
@@ -92,8 +100,8 @@ class Subject:
         words = _DEFINITIONS.get(self.language)
         if words is None:
             return []
-        begins, data = self.classes.line_begins, self.classes.data
-        is_likely = _INITIALS[self.language][self.classes.codes[begins]]
+        begins, data = self.sample.line_begins, self.sample.data
+        is_likely = _INITIALS[self.language][self.sample.codes[begins]]
         return [begin for begin in begins[is_likely].tolist() if data.startswith(words, begin)]
 
 
@@ -123,7 +131,8 @@ def _length(subject: Subject) -> Signal | None:
         return Signal("length", -40, f"{count} lines of code")
     if count < 12:
         return Signal("length", -15, f"{count} lines of code")
-    return Signal("length", -5, f"{count} lines of code") if count > 3000 else None
+    size = len(subject.classes.data)
+    return Signal("length", -5, f"{size} bytes") if size > LARGE_BYTES else None
 
 
 def _line_length(subject: Subject) -> Signal | None:
@@ -138,16 +147,16 @@ def _line_length(subject: Subject) -> Signal | None:
 def _alphabet(subject: Subject) -> Signal | None:
     """Text that is mostly digits or signs is data; text without spaces is encoded."""
     for what, least in (("letters", 0.3), ("spaces", 0.04)):
-        if (share := subject.classes.share(what)) < least:
+        if (share := subject.sample.share(what)) < least:
             return Signal("alphabet", -30, f"{share:.0%} {what}")
-    digits = subject.classes.share("digits")
+    digits = subject.sample.share("digits")
     if digits > 0.15:
         return Signal("alphabet", -35 if digits > 0.25 else -20, f"{digits:.0%} digits")
     return None
 
 
 def _entropy(subject: Subject) -> Signal | None:
-    bits = subject.classes.entropy_bits
+    bits = subject.sample.entropy_bits
     if bits < 3.2 or bits > 5.7:
         return Signal("entropy", -30, f"{bits:.1f} bits per byte, code has 4 to 5.5")
     return None
@@ -161,7 +170,7 @@ def _documentation(subject: Subject) -> Signal | None:
         return Signal("documentation", -20, f"{comments:.0%} of the lines are comments")
     documented = 0
     if subject.language == "python":
-        documented = sum(_is_documented(subject.classes.data, begin) for begin in definitions)
+        documented = sum(_is_documented(subject.sample.data, begin) for begin in definitions)
     share = max(documented / len(definitions) if definitions else 0.0, min(1.0, comments / 0.15))
     words = f"{documented} of {len(definitions)} definitions documented, {comments:.0%} comment lines"
     if share < 0.05 and lines > 40:
@@ -177,7 +186,7 @@ def _is_documented(data: bytes, begin: int) -> bool:
 
 def _repetition(subject: Subject) -> Signal | None:
     """Lines that occur again, of those long enough to say something."""
-    telling = [line for line in subject.text.split("\n") if len(line) > 20]
+    telling = [line for line in subject.text[:SAMPLE_BYTES].split("\n") if len(line) > 20]
     share = 1 - len(set(telling)) / len(telling) if len(telling) >= 20 else 0.0
     if share > 0.25:
         return Signal("repetition", -25 if share > 0.5 else -10, f"{share:.0%} of the lines are repeated")
@@ -187,7 +196,7 @@ def _repetition(subject: Subject) -> Signal | None:
 def _lint(subject: Subject) -> Signal | None:
     if subject.lint is None:
         return None
-    findings, lines = subject.lint.findings, max(1, subject.lines)
+    findings, lines = subject.lint.findings, len(subject.classes.line_ends)
     if findings == 0:
         return Signal("lint", 5, "no findings")
     density = 100 * findings / lines
