@@ -73,9 +73,10 @@ def _of_file(place: Path) -> Repository:
 
 
 def _of_directory(place: Path) -> Iterator[Repository]:
-    """The repository it belongs to; or each repository below it, and what is in none."""
-    if (root := git.root_of(place)) is not None:
-        yield _versioned(root, below=place)
+    """The repository it belongs to, unless that ignores it; or each repository below it, and what is in none."""
+    root = git.root_of(place)
+    if root is not None and (versioned := _versioned(root, below=place)).paths:
+        yield versioned
         return
     yield _plain(place, paths=tuple(walk(place, stops=True)))
     for root in repositories(place):

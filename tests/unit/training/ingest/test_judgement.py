@@ -95,7 +95,7 @@ def test_one_text_that_kills_the_parser_does_not_take_the_batch_down(tmp_path: P
 
 
 def test_random_characters_score_too_low_to_be_trained_on_in_any_language(tmp_path: Path) -> None:
-    noise = random.Random(1)
+    noise = random.Random(1)  # noqa: S311
     lines = ["".join(chr(noise.randrange(33, 127)) for _ in range(60)) for _ in range(80)]
     row = judge("noise.go", "\n".join(lines).encode(), tmp_path)
     assert row.quality_score is None or row.quality_score < 70

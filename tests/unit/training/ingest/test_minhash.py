@@ -11,7 +11,7 @@ from training.ingest.minhash import BANDS, PERMUTATIONS, Powers, bands, shingles
 
 
 def words(seed: int, count: int) -> list[str]:
-    noise = random.Random(seed)
+    noise = random.Random(seed)  # noqa: S311
     return [f"name{noise.randrange(10**6)}" for _ in range(count)]
 
 
