@@ -97,7 +97,7 @@ def _verdict(row: Mapping[str, Any]) -> list[str]:
     if row["rejection"] is not None:
         return [f"rejected: {row['rejection']}" + (f", {reasons['because']}" if "because" in reasons else "")]
     signals = [(name, value) for name, value in reasons.items() if isinstance(value, dict)]
-    lines = [f"{value.get('points', 0):>+6}  {name}: {value.get('because', '')}" for name, value in signals]
+    lines = [f"{value.get('points', 0)!s:>6}  {name}: {value.get('because', '')}" for name, value in signals]
     return [f"score {row['quality_score']}", *lines]
 
 

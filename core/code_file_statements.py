@@ -10,15 +10,13 @@ ORDER BY blob_hash, id
 """
 
 CANDIDATES = """
-SELECT position, id, repo, path, blob_hash FROM (
-    SELECT asked.position, file.id, coalesce(file.repo, '') AS repo, coalesce(file.path, '') AS path,
-           file.blob_hash, row_number() OVER (PARTITION BY asked.position ORDER BY count(*) DESC, file.id) AS place
-    FROM unnest(%(positions)s::integer[], %(keys)s::bigint[]) AS asked (position, key)
-    JOIN code_file_band AS band ON band.key = asked.key
-    JOIN code_files AS file ON file.id = band.file_id
-    WHERE file.rejection IS NULL
-    GROUP BY asked.position, file.id
-) AS ranked WHERE place <= %(most)s ORDER BY position, place
+SELECT asked.position, file.id, coalesce(file.repo, '') AS repo, coalesce(file.path, '') AS path, file.blob_hash
+FROM unnest(%(positions)s::integer[], %(keys)s::bigint[]) AS asked (position, key)
+JOIN code_file_band AS band ON band.key = asked.key
+JOIN code_files AS file ON file.id = band.file_id
+WHERE file.rejection IS NULL
+GROUP BY asked.position, file.id
+ORDER BY asked.position, count(*) DESC, file.id
 """
 
 # Two commands sent as one are one transaction, and the second sees what was stored before it got the lock.

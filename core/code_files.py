@@ -87,10 +87,10 @@ class CodeFileStore:
         rows = self._database.fetch(HOLDERS, {"hashes": list(blob_hashes)})
         return {row["blob_hash"]: (row["repo"], row["path"]) for row in rows}
 
-    def candidates(self, bands: Sequence[Sequence[int]], *, most: int = 20) -> list[Candidate]:
-        """Kept files that share bands with the files asked for, by position; those that share most come first."""
+    def candidates(self, bands: Sequence[Sequence[int]]) -> list[Candidate]:
+        """All kept files that share bands with those asked for, by position; what shares most comes first."""
         positions, keys = _flat(bands)
-        rows = self._database.fetch(CANDIDATES, {"positions": positions, "keys": keys, "most": most})
+        rows = self._database.fetch(CANDIDATES, {"positions": positions, "keys": keys})
         return [Candidate(**row) for row in rows]
 
     def contents(self, ids: Collection[int]) -> dict[int, str]:

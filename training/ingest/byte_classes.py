@@ -25,8 +25,11 @@ def _table() -> npt.NDArray[np.uint8]:
 
 
 _CLASSES = _table()
-_IS_DIGIT = np.array([48 <= code < 58 for code in range(256)])
-_IS_LETTER = np.array([chr(code).isalpha() and code < 128 for code in range(256)])
+_KINDS = {
+    "digits": np.array([float(48 <= code < 58) for code in range(256)]),
+    "letters": np.array([float(code < 128 and chr(code).isalpha()) for code in range(256)]),
+    "spaces": (_CLASSES == SPACE).astype(np.float64),
+}
 
 
 @dataclass(frozen=True)
@@ -48,31 +51,38 @@ class ByteClasses:
         """How often each of the 256 byte values occurs."""
         return np.bincount(self.codes, minlength=256).astype(np.int64)
 
-    @property
-    def digits(self) -> int:
-        return int(self.counts[_IS_DIGIT].sum())
-
-    @property
-    def letters(self) -> int:
-        return int(self.counts[_IS_LETTER].sum())
-
-    @property
-    def spaces(self) -> int:
-        return int(self.counts[_CLASSES == SPACE].sum())
+    def share(self, kind: str) -> float:
+        """The part of them that is `digits`, `letters` or `spaces`."""
+        return float(_KINDS[kind] @ self.counts) / len(self.data)
 
     @property
     def entropy_bits(self) -> float:
         """Bits per byte."""
         counts = self.counts[self.counts > 0]
-        shares = counts / counts.sum()
-        return float(-(shares * np.log2(shares)).sum())
+        shares = counts / len(self.data)
+        return float(-(shares @ np.log2(shares)))
 
     @cached_property
-    def line_lengths(self) -> Places:
-        """Bytes of each line, line feeds not counted."""
-        ends = np.flatnonzero(self.codes == 10)
-        edges = np.concatenate([[-1], ends, [len(self.codes)]])
-        return np.diff(edges) - 1
+    def line_ends(self) -> Places:
+        """Where the line feeds are, and where the text ends."""
+        return np.append(np.flatnonzero(self.codes == 10), len(self.codes))
+
+    @property
+    def longest_line(self) -> int:
+        """In bytes, the line feed counted."""
+        return max(int(self.line_ends[0]), int(np.diff(self.line_ends).max(initial=0)))
+
+    @property
+    def mean_line(self) -> float:
+        """In bytes, line feeds counted."""
+        return len(self.codes) / len(self.line_ends)
+
+    @cached_property
+    def line_begins(self) -> Places:
+        """Where each line that is not blank begins, behind its indentation."""
+        text = np.flatnonzero(self.classes != SPACE)
+        after = np.searchsorted(text, np.append(0, self.line_ends))
+        return text[after[:-1][after[1:] > after[:-1]]]
 
     @cached_property
     def token_bounds(self) -> tuple[Places, Places]:
@@ -85,16 +95,16 @@ class ByteClasses:
         ends = np.flatnonzero(is_text & ~is_inside[1:]) + 1
         return starts, ends
 
-    def random_looking(self, *, shortest: int) -> Places:
+    def random_looking(self, *, shortest: int) -> list[int]:
         """Where runs of letters, digits, `-` and `_` begin that are so long and have letters and three digits."""
-        is_run = (self.classes == WORD) | (self.codes == 45)
-        edges = np.flatnonzero(np.diff(is_run.astype(np.int8), prepend=0, append=0))
+        is_run = np.zeros(len(self.codes) + 2, np.bool_)
+        np.logical_or(self.classes == WORD, self.codes == 45, out=is_run[1:-1])
+        edges = np.flatnonzero(is_run[1:] != is_run[:-1])
         starts, ends = edges[::2], edges[1::2]
         is_long = ends - starts >= shortest
-        starts, ends = starts[is_long], ends[is_long]
-        if not len(starts):
-            return starts
-        digits = np.concatenate([[0], np.cumsum(_IS_DIGIT[self.codes])])
-        inside = digits[ends] - digits[starts]
-        is_mixed: Flags = (inside >= 3) & (inside < ends - starts)
-        return np.asarray(starts[is_mixed], np.intp)
+        runs = zip(starts[is_long].tolist(), ends[is_long].tolist(), strict=True)
+        return [start for start, end in runs if 3 <= _digits(self.data[start:end]) < end - start]
+
+
+def _digits(run: bytes) -> int:
+    return len(run) - len(run.translate(None, b"0123456789"))

@@ -22,6 +22,7 @@ from training.ingest.minhash import (
 )
 
 REMEMBERED = 20_000  # signatures of stored files, 1 KiB each
+MOST_COMPARED = 50  # of the files that share a band with one, those that share most
 ROUNDS = 10
 
 
@@ -105,12 +106,12 @@ class Duplicates:
         found: dict[int, list[Candidate]] = defaultdict(list)
         for candidate in self._store.candidates([each.bands if each else () for each in prints]):
             found[candidate.position].append(candidate)
-        self._remember({candidate.id for group in found.values() for candidate in group})
+        self._remember({candidate.id for group in found.values() for candidate in group[:MOST_COMPARED]})
         return found
 
-    def _twin(self, file: CodeFile, found: _Fingerprint, candidates: Iterable[Candidate]) -> CodeFile | None:
+    def _twin(self, file: CodeFile, found: _Fingerprint, candidates: Sequence[Candidate]) -> CodeFile | None:
         """The file, rejected, if something kept is nearly the same; an earlier content of it does not count."""
-        for candidate in candidates:
+        for candidate in candidates[:MOST_COMPARED]:
             least = self._remembered.get(candidate.id)
             if least is None or (candidate.repo, candidate.path) == (file.repo, file.path):
                 continue

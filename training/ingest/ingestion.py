@@ -16,7 +16,7 @@ from training.ingest.licences import Licences
 from training.ingest.quality import is_test
 from training.ingest.sources import Repository
 
-BATCH_FILES = 256
+BATCH_FILES = 512
 BATCH_BYTES = 16 * 1024 * 1024
 
 Progress = Callable[[int], None]

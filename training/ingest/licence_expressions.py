@@ -89,7 +89,7 @@ def _both(words: list[str], allowed: frozenset[str]) -> tuple[bool, list[str]]:
 def _single(words: list[str], allowed: frozenset[str]) -> tuple[bool, list[str]]:
     if words[0] == "(":
         value, rest = _either(words[1:], allowed)
-        return value, rest[1:]
+        return value and rest[0] == ")", rest[1:]
     if words[1:2] == ["WITH"]:  # an exception grants more than the licence alone
         whole = " ".join(words[:3])
         return whole.lower() in allowed or words[0].lower() in allowed, words[3:]

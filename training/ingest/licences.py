@@ -72,7 +72,8 @@ def _stated(package: Distribution) -> str | None:
     """The first field that names a licence; of several classifiers, a file needs all, for nothing says which."""
     fields = package.metadata
     for name in ("License-Expression", "License"):
-        if (found := spdx(str(fields[name] or "").strip())) is not None:
+        stated = fields[name] if name in fields else ""  # noqa: SIM401 -- its type has no `get`
+        if (found := spdx(str(stated).strip())) is not None:
             return found
     classifiers = [
         str(value) for value in fields.get_all("Classifier") or () if str(value).startswith(_CLASSIFIER)

@@ -84,5 +84,5 @@ def _suspects(classes: ByteClasses) -> Iterator[str]:
             continue
         start = max(data.rfind(b"\n", 0, place) + 1, place - LONGEST_LINE // 2)
         end = data.find(b"\n", place)
-        end = min(len(data) if end < 0 else end, int(place) + LONGEST_LINE)
+        end = min(len(data) if end < 0 else end, place + LONGEST_LINE)
         yield data[start:end].decode("utf-8", "replace")

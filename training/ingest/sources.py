@@ -73,7 +73,7 @@ def _of_file(place: Path) -> Repository:
 
 
 def _of_directory(place: Path) -> Iterator[Repository]:
-    """The repository that has files of it; or each repository below it, and what is in none."""
+    """The repository it belongs to, unless that ignores it; or each repository below it, and what is in none."""
     root = git.root_of(place)
     if root is not None and (versioned := _versioned(root, below=place)).paths:
         yield versioned
