@@ -73,7 +73,7 @@ def _stated(package: Distribution) -> str | None:
     fields = package.metadata
     for name in ("License-Expression", "License"):
         stated = fields[name] if name in fields else ""  # noqa: SIM401 -- its type has no `get`
-        if (found := spdx(str(stated).strip())) is not None:
+        if (found := spdx(str(stated).strip()) or licence_of(str(stated))) is not None:
             return found
     classifiers = [
         str(value) for value in fields.get_all("Classifier") or () if str(value).startswith(_CLASSIFIER)

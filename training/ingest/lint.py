@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,10 +28,10 @@ _FINDING = re.compile(r"^(\d+)\.py:\d+(?::\d+)?: ([\w-]+):? ?(.*)$", re.MULTILIN
 
 @dataclass(frozen=True, slots=True)
 class Lint:
-    """What was found in one file: `error` where it does not parse."""
+    """What was found in one file, how often each rule; `error` where it does not parse."""
 
     error: str | None = None
-    findings: int = 0
+    findings: Counter[str] = field(default_factory=Counter)
 
 
 def lint(texts: Mapping[int, bytes]) -> dict[int, Lint]:
@@ -69,10 +70,10 @@ def _ruff(directory: Path) -> str | None:
 
 def _verdicts(texts: Mapping[int, bytes], report: str) -> dict[int, Lint]:
     errors: dict[int, str] = {}
-    findings = dict.fromkeys(texts, 0)
+    findings: dict[int, Counter[str]] = {number: Counter() for number in texts}
     for number, rule, message in _FINDING.findall(report):
         if rule in SYNTAX:
             errors.setdefault(int(number), message.strip())
         else:
-            findings[int(number)] += 1
+            findings[int(number)][rule] += 1
     return {number: Lint(error=errors.get(number), findings=findings[number]) for number in texts}

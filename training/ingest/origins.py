@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from core.rejections import Rejection
 from training.ingest.byte_classes import ByteClasses
 
-HEAD_CHARACTERS = 1500
+HEAD_CHARACTERS = 600
 MINIFIED_MEAN = 200  # bytes per line
 LONGEST_LINE = 20_000  # bytes
 

@@ -196,7 +196,10 @@ def _repetition(subject: Subject) -> Signal | None:
 def _lint(subject: Subject) -> Signal | None:
     if subject.lint is None:
         return None
-    findings, lines = subject.lint.findings, len(subject.classes.line_ends)
+    found = subject.lint.findings
+    is_package = subject.path.endswith("__init__.py")  # imports names for others to find
+    findings = found.total() - (found["F401"] + found["F403"] if is_package else 0)
+    lines = len(subject.classes.line_ends)
     if findings == 0:
         return Signal("lint", 5, "no findings")
     density = 100 * findings / lines
