@@ -1,1 +1,1 @@
-"""Continuous training of the code model will live here; nothing of it is built yet."""
+"""Continuous training of the code model: packed data, a trainer that survives, and measuring what came of it."""
