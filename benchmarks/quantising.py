@@ -11,13 +11,17 @@ from torch import nn
 KEPT = "lm_head"
 
 
-def quantise(module: nn.Module) -> None:
-    """Turn every linear layer but `KEPT` into NF4 on its own device, each bf16 weight freed before the next.
+def quantise(module: nn.Module, *, kept: tuple[str, ...] = (KEPT,)) -> None:
+    """Turn every linear layer but those called `kept` into NF4 on its own device, each bf16 weight freed in turn.
 
     Like bitsandbytes in `core.options.Weights.NF4`: bf16 arithmetic, no double quantisation. Anything that still
     refers to a bf16 weight keeps it in memory. Raises ImportError without bitsandbytes.
     """
-    names = [name for name, child in module.named_modules() if type(child) is nn.Linear and name != KEPT]
+
+    def is_wanted(name: str, child: nn.Module) -> bool:
+        return type(child) is nn.Linear and name.rpartition(".")[2] not in kept
+
+    names = [name for name, child in module.named_modules() if is_wanted(name, child)]
     for name in names:
         parent_name, _, own_name = name.rpartition(".")
         parent = module.get_submodule(parent_name)

@@ -51,11 +51,16 @@ def config_of(model: ModelName, shape: str) -> PreTrainedConfig:
     return Mamba2Config(**({} if shape == "full" else _TINY_MAMBA2))
 
 
-def random_module(model: ModelName, shape: str, device: torch.device) -> PreTrainedModel:
-    """The same weights at every call."""
+def random_module(
+    model: ModelName, shape: str, device: torch.device, *, layers: int | None = None
+) -> PreTrainedModel:
+    """The same weights at every call; with fewer layers than the shape has, if `layers` says so."""
     torch.manual_seed(0)
+    config: Any = config_of(model, shape)
+    if layers is not None and layers < config.num_hidden_layers:
+        config.num_hidden_layers = layers
     with device:
-        module: Any = _CLASSES[model]._from_config(config_of(model, shape), dtype=torch.bfloat16)
+        module: Any = _CLASSES[model]._from_config(config, dtype=torch.bfloat16)
     random: PreTrainedModel = module.eval()
     return random
 

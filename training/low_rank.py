@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from peft.tuners.lora import Linear
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class LeanLinear(Linear):
@@ -24,8 +25,10 @@ class LeanLinear(Linear):
             usual: Tensor = super().forward(x, *args, **kwargs)
             return usual
         down, up = self.lora_A[adapter].weight, self.lora_B[adapter].weight
+        holder: list[Any] = []
+        held = _Held.apply(x, down, holder)  # type: ignore[no-untyped-call]
         added: Tensor = _LowRankProduct.apply(  # type: ignore[no-untyped-call]
-            x, down, up, base, self.scaling[adapter]
+            held, down, up, base, self.scaling[adapter], holder[0]
         )
         return added
 
@@ -38,34 +41,50 @@ class LeanLinear(Linear):
         return name if is_plain else None
 
 
+class _Held(torch.autograd.Function):
+    """Keeps the input of a product for its backward, and does so before the product is computed.
+
+    A checkpointed block that is computed again is left as soon as all it keeps is there: its last product is not
+    computed a second time. `down` is there so that there is a backward even where x is without a gradient.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, _down: Tensor, holder: list[Any]) -> Tensor:
+        ctx.save_for_backward(x)
+        holder.append(ctx)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        return (gradients[0] if ctx.needs_input_grad[0] else None), None, None
+
+
 class _LowRankProduct(torch.autograd.Function):
-    """base(x) + scale * x down^T up^T, with gradients of x, down and up; the base is frozen."""
+    """base(x) + scale * x down^T up^T, with gradients of x, down and up; the base is frozen, `held` keeps x."""
 
     @staticmethod
     def forward(  # noqa: PLR0917
-        ctx: Any, x: Tensor, down: Tensor, up: Tensor, base: nn.Module, scale: float
+        ctx: Any, x: Tensor, down: Tensor, up: Tensor, base: nn.Module, scale: float, held: Any
     ) -> Tensor:
         flat = x.reshape(-1, x.shape[-1])
-        narrow = flat @ down.to(x.dtype).T
-        out = torch.nn.functional.linear(flat, _dense(base, x.dtype), getattr(base, "bias", None))
-        out.addmm_(narrow, up.to(x.dtype).T, alpha=scale)
-        ctx.save_for_backward(flat, narrow, down, up)
-        ctx.base, ctx.scale, ctx.shape = base, scale, x.shape
+        out = functional.linear(flat, _dense(base, x.dtype), getattr(base, "bias", None))
+        out.addmm_(flat @ down.to(x.dtype).T, up.to(x.dtype).T, alpha=scale)
+        ctx.down, ctx.up, ctx.base, ctx.scale, ctx.held = down, up, base, scale, held
         return out.view(*x.shape[:-1], out.shape[-1])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        flat, narrow, down, up = ctx.saved_tensors
+        (x,) = ctx.held.saved_tensors
+        flat, down, up = x.reshape(-1, x.shape[-1]), ctx.down.to(x.dtype), ctx.up.to(x.dtype)
         gradient = gradients[0].reshape(-1, gradients[0].shape[-1])
-        narrowed = gradient @ up.to(gradient.dtype)
+        narrowed = gradient @ up
         of_x = None
-        if ctx.needs_input_grad[0]:
+        if ctx.held.needs_input_grad[0]:
             of_x = gradient @ _dense(ctx.base, gradient.dtype)
-            of_x.addmm_(narrowed, down.to(gradient.dtype), alpha=ctx.scale)
-            of_x = of_x.view(ctx.shape)
-        of_down = ctx.scale * (narrowed.T @ flat).to(down.dtype)
-        of_up = ctx.scale * (gradient.T @ narrow).to(up.dtype)
-        return of_x, of_down, of_up, None, None
+            of_x = of_x.addmm_(narrowed, down, alpha=ctx.scale).view(x.shape)
+        of_down = ctx.scale * (narrowed.T @ flat).to(ctx.down.dtype)
+        of_up = ctx.scale * (gradient.T @ (flat @ down.T)).to(ctx.up.dtype)
+        return of_x, of_down, of_up, None, None, None
 
 
 def _is_plain(base: nn.Module, x: Tensor) -> bool:

@@ -42,7 +42,7 @@ def source_of(name: str, *, functions: int = 30) -> str:
         f"    total_{n} = left_{n} * {n} + right_{n}\n    return total_{n} - {name}_offset({n})"
         for n in range(functions)
     )
-    return f'"""About {name}."""\n\n\ndef {name}_offset(number):\n    """Moves it."""\n    return number\n\n\n{body}\n'
+    return f'"""About {name}."""\n\n\ndef {name}_offset(number):\n    """Moves it."""\n    return number\n\n\n{body}\n'  # noqa: E501
 
 
 @pytest.fixture(scope="module")

@@ -127,6 +127,20 @@ def test_checkpointing_computes_all_blocks_twice_but_those_kept(adapted: Any, fi
     assert calls == [0, 1, 0]
 
 
+def test_the_last_product_of_a_block_is_not_computed_again(
+    adapted: Any, files: list[Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint_gradients(adapted.get_base_model())
+    linear, shapes = functional.linear, []
+    monkeypatch.setattr(
+        "torch.nn.functional.linear", lambda x, *rest: shapes.append(rest[0].shape[0]) or linear(x, *rest)
+    )
+    packed_loss(adapted, *packed([files[0]], padding=0)).backward()
+    outputs = adapted.get_base_model().backbone.layers[0].mixer.in_proj.out_features
+    assert shapes.count(outputs) == 4
+    assert shapes.count(64) == 2  # out_proj of two blocks, once each
+
+
 def test_bf16_activations_meet_fp32_masters(base: Path, files: list[Tensor]) -> None:
     network = load_network(ModelName.CODESTRAL, base, device=Device.CPU, weights=Weights.BF16)
     make_ready(network)

@@ -104,7 +104,7 @@ def test_a_training_goes_on_after_kill_as_if_nothing_had_been(new_run: NewRun, t
 
 
 def test_sigterm_saves_and_asks_to_be_begun_again(new_run: NewRun, told: Told) -> None:
-    folder = new_run(epochs=15)
+    folder = new_run(epochs=8)
     process = trainer_process(folder)
     assert process.stdout is not None
     while not isinstance(EVENTS.validate_json(process.stdout.readline()), StepEvent):
@@ -134,7 +134,7 @@ def interrupted_after(steps: int, told: Told) -> Stop:
     return Asked()
 
 
-@pytest.mark.parametrize("part", ["optimizer.pt", "adapter_model.safetensors", "trainer_state.json", "whole.json"])
+@pytest.mark.parametrize("part", ["optimizer.pt", "whole.json"])
 def test_a_torn_checkpoint_is_passed_over(new_run: NewRun, told: Told, part: str) -> None:
     folder = new_run(epochs=2, checkpoint_s=0.0)
     assert train(folder, told, stop=interrupted_after(4, told)) == EX_INTERRUPTED
@@ -158,7 +158,7 @@ def failing_with_more_than(rows: int, *, from_call: int = 0) -> LossFunction:
     return loss
 
 
-@pytest.mark.parametrize("from_call", [0, 3, 4], ids=["at once", "within a step", "between steps"])
+@pytest.mark.parametrize("from_call", [0, 2, 3], ids=["at once", "between steps", "within a step"])
 def test_out_of_memory_halves_the_rows_at_once_and_nothing_else(
     new_run: NewRun, told: Told, from_call: int
 ) -> None:
