@@ -20,7 +20,8 @@ def source_of(name: str, *, functions: int = 30) -> str:
         f"    total_{n} = left_{n} * {n} + right_{n}\n    return total_{n} - {name}_offset({n})"
         for n in range(functions)
     )
-    return f'"""About {name}."""\n\n\ndef {name}_offset(number):\n    """Moves it."""\n    return number\n\n\n{body}\n'
+    offset = f'def {name}_offset(number):\n    """Moves it."""\n    return number'
+    return f'"""About {name}."""\n\n\n{offset}\n\n\n{body}\n'
 
 
 def ingest(database: Database, *sources: Path | str, declared: str | None = None, **options: Any) -> Tally:
