@@ -5,44 +5,24 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import sysconfig
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import main
-from core.code_files import CodeFileStore
 from core.database import Database
 from core.rejections import refusal
 from core.settings import load_settings
-from core.training_settings import PERMISSIVE
 from stack.servers import ServerUrls
-from tests.harness import ROOT, eventually
-from training.ingest.assessment import Assessor
-from training.ingest.ingestion import Ingestion, Tally
-from training.ingest.sources import open_source
+from tests.corpora import ingest, kept, rows, source_of
 
 GIT = shutil.which("git") or "git"
 PACKAGES = ("json", "email", "logging", "unittest")
 MIT = "Permission is hereby granted, free of charge, to any person obtaining a copy ... shall be included"
-
-
-def source_of(name: str, *, functions: int = 30) -> str:
-    """A program of its own for every name."""
-    body = "\n\n".join(
-        f'def {name}_{n}(left_{n}, right_{n}):\n    """{name.title()} number {n}."""\n'
-        f"    total_{n} = left_{n} * {n} + right_{n}\n    return total_{n} - {name}_offset({n})"
-        for n in range(functions)
-    )
-    return f'"""About {name}."""\n\n\ndef {name}_offset(number):\n    """Moves it."""\n    return number\n\n\n{body}\n'  # noqa: E501
 
 
 @pytest.fixture(scope="module")
@@ -71,22 +51,6 @@ def run(urls: ServerUrls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
     load_settings.cache_clear()
     yield lambda *words: CliRunner().invoke(main, words)
     load_settings.cache_clear()
-
-
-def ingest(database: Database, *sources: Path | str, declared: str | None = None, **options: Any) -> Tally:
-    ingestion = Ingestion(CodeFileStore(database), Assessor(PERMISSIVE), declared=declared)
-    for source in sources:
-        for repository in open_source(str(source), **options):
-            ingestion.ingest(repository, lambda _: None)
-    return ingestion.tally
-
-
-def rows(database: Database, where: str = "true") -> list[dict[str, Any]]:
-    return [dict(row) for row in database.fetch(f"SELECT * FROM code_files WHERE {where} ORDER BY id")]
-
-
-def kept(database: Database) -> list[str]:
-    return sorted(row["path"] for row in rows(database, "rejection IS NULL"))
 
 
 def make_repository(directory: Path) -> None:
@@ -252,56 +216,6 @@ def test_rows_of_strangers_disturb_nobody(database: Database, tree: Path, run: C
     assert ingest(database, tree).kept == 1
     for words in (("corpus",), ("corpus", "--json"), ("corpus", "--why", "x"), ("corpus", "--file", "2")):
         assert run(*words).exit_code == 0
-
-
-def test_two_ingests_at_once_keep_each_content_once(database: Database, tmp_path: Path) -> None:
-    """Two trees of near copies, by two threads that meet in every batch."""
-    for side in ("left", "right"):
-        (tmp_path / side).mkdir()
-        for number in range(40):
-            text = source_of(f"thing{number}") + f"\n# of the {side}\n"
-            (tmp_path / side / f"{number}.py").write_text(text)
-    with ThreadPoolExecutor(2) as pool:
-        tallies = list(pool.map(lambda side: ingest(database, tmp_path / side, declared="MIT"), ("left", "right")))
-    assert sum(tally.kept for tally in tallies) == 40
-    assert sum(tally.rejected["near_duplicate"] for tally in tallies) == 40
-    assert kept(database) == sorted(f"{number}.py" for number in range(40))
-
-
-def test_one_tree_ingested_twice_at_once_is_stored_once(database: Database, library: Path) -> None:
-    def once(_: int) -> Tally:
-        with closing(Database(database.url)) as own:
-            return ingest(own, library / "email", declared="PSF-2.0")
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(once, range(2)))
-    found = rows(database)
-    assert len(found) == len({(row["path"], row["blob_hash"]) for row in found})
-    assert sum(row["rejection"] is None for row in found) > 0.7 * len(found)
-
-
-def test_an_ingest_that_is_killed_leaves_whole_files_and_goes_on_when_run_again(
-    database: Database, tmp_path: Path
-) -> None:
-    tree = tmp_path / "tree"
-    tree.mkdir()
-    for number in range(1500):
-        (tree / f"{number}.py").write_text(source_of(f"thing{number}", functions=6))
-    environment = {**os.environ, "DATABASE_URL": database.url, "MATHCODE_DATA_DIR": str(tmp_path / "data")}
-    command = [sys.executable, "-m", "cli.main", "ingest", str(tree), "--licence", "MIT", "--json"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE)
-    eventually(lambda: database.fetch("SELECT 1 FROM code_files LIMIT 1"))
-    process.send_signal(signal.SIGKILL)
-    with process:
-        pass
-    before = rows(database)
-    assert 0 < len(before) < 1500
-    bands = "SELECT count(*) AS n FROM code_file_band"
-    assert database.fetch(bands)[0]["n"] == 32 * sum(row["rejection"] is None for row in before)
-    again = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True)
-    assert again.returncode == 0, again.stderr
-    assert json.loads(again.stdout)["unchanged"] == len(before)
-    assert len(rows(database)) == 1500
 
 
 def test_the_command_line_tells_what_was_kept_what_not_and_why(run: Callable[..., Result], tree: Path) -> None:
