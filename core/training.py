@@ -51,6 +51,8 @@ class TrainingOptions(BaseModel):
     """By which the held-out loss must fall for a promotion, as part of the serving version's."""
     most_regression: float
     """By which frozen and anchor losses may rise."""
+    most_loops: float
+    """By which the part of texts that end in one token over and over may rise."""
     checkpoint_s: float
     stall_s: float
     seed: int
@@ -76,6 +78,7 @@ class TrainingOptions(BaseModel):
             min_quality_score=settings.min_quality_score,
             min_improvement=settings.min_improvement,
             most_regression=settings.most_regression,
+            most_loops=settings.most_loops,
             checkpoint_s=settings.checkpoint_s,
             stall_s=settings.stall_s,
             seed=settings.training_seed,

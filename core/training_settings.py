@@ -95,6 +95,13 @@ class TrainingSettings(BaseModel):
     most_regression: float = env(
         "MATHCODE_MOST_REGRESSION", 0.01, "Part by which frozen and anchor losses may rise.", ge=0, lt=1
     )
+    most_loops: float = env(
+        "MATHCODE_MOST_LOOPS",
+        0.25,
+        "Part by which texts that end in one token over and over may become more.",
+        ge=0,
+        le=1,
+    )
     kept_versions: int = env(
         "MATHCODE_KEPT_VERSIONS",
         5,

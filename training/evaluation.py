@@ -70,7 +70,7 @@ class Evaluation:
             served, was = self._measure(serving, tokenizer, plan, "serving version")
         with version(network, self.folder.adapter) as candidate:
             measured, now = self._measure(candidate, tokenizer, plan, "candidate")
-        smoke = faults(now, was, tokenizer.vocabulary_size)
+        smoke = faults(now, was, tokenizer.vocabulary_size, more_loops=plan.options.most_loops)
         if any(not math.isfinite(loss) for loss in measured.losses.values()):
             smoke = ("its loss is no number", *smoke)
         return Scores(candidate=measured, serving=served, tasks=len(EXERCISES), smoke=smoke)

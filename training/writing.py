@@ -14,8 +14,6 @@ from ensemble.engine.tokenizer import Tokenizer
 MOST_TOKENS = 128
 TAIL_TOKENS = 16
 """Of a text that ends in so many equal tokens it is said that it loops."""
-MORE_LOOPS = 0.25
-"""By which the part of looping texts may exceed that of the version in service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +60,13 @@ def write(network: nn.Module, tokenizer: Tokenizer, prompts: Sequence[str]) -> W
     )
 
 
-def faults(candidate: Written, serving: Written, vocabulary_size: int) -> tuple[str, ...]:
-    """What is wrong with the candidate's texts, judged beside those of the version in service."""
+def faults(
+    candidate: Written, serving: Written, vocabulary_size: int, *, more_loops: float = 0.25
+) -> tuple[str, ...]:
+    """What is wrong with the candidate's texts, judged beside those of the version in service.
+
+    The part of texts that loop may exceed that of the version in service by `more_loops`.
+    """
     found = []
     if not candidate.is_finite:
         found.append("some logits are no numbers")
@@ -71,7 +74,7 @@ def faults(candidate: Written, serving: Written, vocabulary_size: int) -> tuple[
         found.append("some tokens are not of the vocabulary")
     if not any(text.strip() for text in candidate.texts) and any(text.strip() for text in serving.texts):
         found.append("it writes nothing")
-    if candidate.loops > serving.loops + MORE_LOOPS:
+    if candidate.loops > serving.loops + more_loops:
         found.append(
             f"{candidate.loops:.0%} of its texts end in one token over and over, {serving.loops:.0%} before"
         )

@@ -36,9 +36,10 @@ SETTINGS = {
     "MATHCODE_LEARNING_RATE": "0.01",
     "MATHCODE_WARM_LEARNING_RATE": "0.01",
     "MATHCODE_CHECKPOINT_S": "2",
-    "MAX_DATASET_SIZE": "8",
+    "MAX_DATASET_SIZE": "16",
     "MATHCODE_GRADIENT_CHECKPOINTING": "false",
     "MATHCODE_REPLAY_RATE": "0",
+    "MATHCODE_MOST_LOOPS": "1",  # so small a model loops as soon as it learns anything
 }
 
 

@@ -16,6 +16,7 @@ from core.leases import Claim, LeaseStore
 from core.messages import GenerationRequest, ModelName, Priority, Route, Strategy, TaskType
 from core.repairs import Branch, RepairStore
 from core.roster import Roster
+from core.training_runs import RunStore
 from tasks.closing import Closer
 from tasks.doorbell import Doorbell
 from tasks.queues import STEPS, QueueName
@@ -190,6 +191,8 @@ def _reconciler(database: Database, installed: Installation, repairs: RepairStor
         repairs=repairs,
         closer=Closer(jobs=JobStore(database), events=EventLog.connect(installed.redis_url)),
         doorbell=Doorbell(Celery(broker=installed.redis_url)),
+        runs=RunStore(database),
+        max_attempts=3,
         roster=Roster(database, beat_s=1),
         is_steady=lambda: False,
     )

@@ -201,7 +201,7 @@ def test_a_torn_model_directory_ends_the_worker_with_the_name_of_the_file(
     assert fresh.finished(job_id)["status"] == "succeeded"
 
 
-@pytest.mark.parametrize("queues", ["mathstral,codestral", "training"])
+@pytest.mark.parametrize("queues", ["mathstral,codestral", "mathstral,training"])
 def test_a_worker_serves_exactly_one_queue(fresh: Installation, queues: str) -> None:
     worker = fresh.launch(queues)
     assert worker.wait(60) == 78
