@@ -42,6 +42,7 @@ OPTIONS = TrainingOptions(
     fim_rate=0.0,
     replay_rate=0.25,
     min_quality_score=70.0,
+    most_loops=0.25,
     min_improvement=0.005,
     most_regression=0.01,
     checkpoint_s=1000.0,
