@@ -96,7 +96,7 @@ class RunNotFound(InvalidRequest):
     code = "run_not_found"
 
     def __init__(self, run_id: int) -> None:
-        super().__init__(f"there is no training run {run_id}: `mathcode train --list` shows them", param="id")
+        super().__init__(f"there is no training run {run_id}: `mathcode train` lists the latest", param="id")
 
 
 class VersionNotFound(InvalidRequest):

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from celery import bootsteps, signals
-
 from core.card import CardStore
 from core.database import Database
-from core.errors import ConfigurationError, MathcodeError
+from core.errors import MathcodeError
 from core.manifests import ManifestStore
 from core.model_versions import VersionStore
 from core.roster import Roster
@@ -26,13 +24,13 @@ from core.settings import Settings, load_settings
 from core.training_runs import RunStore
 from tasks.celery_app import app
 from tasks.host import bind_trainer
+from tasks.process_step import HostedProcess, ProcessStep
 from tasks.queues import QueueName
 from training.pipeline import Pipeline
 from training.publishing import Publisher
 from training.pulse import Pulse
 from training.stages import Stages
 
-EX_CONFIG = 78
 CONNECTIONS = 4
 
 logger = logging.getLogger(__name__)
@@ -52,7 +50,7 @@ class TrainingProcess:
         bind_trainer(self.pipeline)
         self.pulse.start()
 
-    def begin_stop(self) -> None:
+    def begin_drain(self) -> None:
         """Have the running training save, and hand it back."""
         self.pulse.begin_stop()
 
@@ -89,37 +87,17 @@ def build_training_worker(name: str, settings: Settings) -> TrainingProcess:
     return TrainingProcess(name=name, pipeline=pipeline, pulse=pulse, roster=roster, database=database)
 
 
-class TrainingStep(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Builds the process before its pool starts and takes it down after the pool has ended."""
+class TrainingStep(ProcessStep):
+    """Of the training worker alone."""
 
     label = "training"
-
-    def __init__(self, worker: Any, **options: Any) -> None:
-        super().__init__(worker, **options)
-        self.process: TrainingProcess | None = None
 
     def include_if(self, worker: Any) -> bool:
         return set(worker.app.amqp.queues.consume_from) == {QueueName.TRAINING.value}
 
-    def create(self, worker: Any) -> None:
-        try:
-            name = f"{QueueName.TRAINING.value}@{socket.gethostname()}:{os.getpid()}"
-            self.process = build_training_worker(name, load_settings())
-            self.process.start()
-        except MathcodeError as error:
-            logger.critical("%s", error)
-            raise SystemExit(EX_CONFIG if isinstance(error, ConfigurationError) else 1) from error
-        signals.worker_shutting_down.connect(self._on_shutting_down)
-        signals.worker_shutdown.connect(self._on_shutdown)
-
-    def _on_shutting_down(self, **_: Any) -> None:
-        if self.process is not None:
-            self.process.begin_stop()
-
-    def _on_shutdown(self, **_: Any) -> None:
-        if self.process is not None:
-            self.process.close()
-            self.process = None
+    def build(self, worker: Any) -> HostedProcess:
+        name = f"{QueueName.TRAINING.value}@{socket.gethostname()}:{os.getpid()}"
+        return build_training_worker(name, load_settings())
 
 
 app.steps["worker"].add(TrainingStep)

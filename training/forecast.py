@@ -10,10 +10,10 @@ from core.manifests import FileRef, ManifestStore
 from core.training import Purpose, TrainingOptions
 from core.training_runs import Run
 from ensemble.engine.tokenizer import load_tokenizer
+from training.dataset import TRAINED_ON
 from training.selection import select
 
 SAMPLED_FILES = 50
-TRAINED_ON = (Purpose.TRAIN, Purpose.REPLAY, Purpose.ANCHOR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

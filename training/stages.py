@@ -159,7 +159,7 @@ def _why(ending: Ending, stall_s: float) -> str:
 
 
 def _base(settings: Settings) -> Path:
-    """The checkpoint of the code model as it is served."""
+    """The checkpoint of the code model as it is served; found without torch, which this worker does not need."""
     spec = describe_model(ModelName.CODESTRAL, settings)
     if spec.hub_id is not None:
         from ensemble.engine.hub import download_checkpoint

@@ -7,23 +7,19 @@ cannot.
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 from typing import Any
 
-from celery import bootsteps, signals
+from celery import signals
 
-from core.errors import ConfigurationError, MathcodeError
+from core.errors import ConfigurationError
 from core.logs import configure_logging
 from core.settings import load_settings
 from tasks.celery_app import app
+from tasks.process_step import HostedProcess, ProcessStep
 from tasks.queues import QueueName
-from worker.process import WorkerProcess, build_worker
-
-EX_CONFIG = 78
-
-logger = logging.getLogger(__name__)
+from worker.process import build_worker
 
 
 def served_queue(names: set[str]) -> QueueName:
@@ -34,41 +30,18 @@ def served_queue(names: set[str]) -> QueueName:
     return QueueName(names.pop())
 
 
-class HostStep(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Builds the process before its pool starts and takes it down after the pool has ended."""
+class HostStep(ProcessStep):
+    """Of every worker but the training worker, which has a composition root of its own."""
 
     label = "mathcode"
 
-    def __init__(self, worker: Any, **options: Any) -> None:
-        super().__init__(worker, **options)
-        self.process: WorkerProcess | None = None
-
     def include_if(self, worker: Any) -> bool:
-        """The training worker has a composition root of its own."""
         return set(worker.app.amqp.queues.consume_from) != {QueueName.TRAINING.value}
 
-    def create(self, worker: Any) -> None:
-        try:
-            queue = served_queue(set(worker.app.amqp.queues.consume_from))
-            name = f"{queue.value}@{socket.gethostname()}:{os.getpid()}"
-            self.process = build_worker(
-                queue, name, node=worker.hostname, settings=load_settings(), celery=worker.app
-            )
-            self.process.start()
-        except MathcodeError as error:
-            logger.critical("%s", error)
-            raise SystemExit(EX_CONFIG if isinstance(error, ConfigurationError) else 1) from error
-        signals.worker_shutting_down.connect(self._on_shutting_down)
-        signals.worker_shutdown.connect(self._on_shutdown)
-
-    def _on_shutting_down(self, **_: Any) -> None:
-        if self.process is not None:
-            self.process.begin_drain()
-
-    def _on_shutdown(self, **_: Any) -> None:
-        if self.process is not None:
-            self.process.close()
-            self.process = None
+    def build(self, worker: Any) -> HostedProcess:
+        queue = served_queue(set(worker.app.amqp.queues.consume_from))
+        name = f"{queue.value}@{socket.gethostname()}:{os.getpid()}"
+        return build_worker(queue, name, node=worker.hostname, settings=load_settings(), celery=worker.app)
 
 
 def _set_up_logging(**_: Any) -> None:

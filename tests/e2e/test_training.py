@@ -76,6 +76,14 @@ def ingest(installed: Installation) -> dict[str, Any]:
     return said
 
 
+def begin_training(installed: Installation, runs: RunStore, database: Database) -> None:
+    """Return when the first run has made a few steps."""
+    insert_packages(database, REPOSITORIES)
+    installed.start("light", "training", "beat")
+    eventually(lambda: runs.latest(1), within_s=30)
+    eventually(lambda: len(runs.steps(1)) > 2, within_s=150)
+
+
 def ended(runs: RunStore, run_id: int, *, within_s: float = 240) -> Run:
     eventually(lambda: runs.get(run_id).state.is_final, within_s=within_s, every_s=0.2)
     return runs.get(run_id)
@@ -133,10 +141,7 @@ def poison(database: Database, count: int) -> None:
 def test_a_run_survives_the_death_of_its_trainer_and_of_its_worker(
     installed: Installation, runs: RunStore, database: Database
 ) -> None:
-    insert_packages(database, REPOSITORIES)
-    installed.start("light", "training", "beat")
-    eventually(lambda: runs.latest(1), within_s=30)
-    eventually(lambda: len(runs.steps(1)) > 2, within_s=150)
+    begin_training(installed, runs, database)
     _kill_trainer(installed)
     steps = len(runs.steps(1))
     eventually(lambda: len(runs.steps(1)) > steps, within_s=60)
@@ -155,10 +160,7 @@ def test_a_run_survives_the_death_of_its_trainer_and_of_its_worker(
 def test_a_stopping_worker_hands_its_run_over_and_cancelling_gives_the_files_back(
     installed: Installation, runs: RunStore, database: Database
 ) -> None:
-    insert_packages(database, REPOSITORIES)
-    installed.start("light", "training", "beat")
-    eventually(lambda: runs.latest(1), within_s=30)
-    eventually(lambda: len(runs.steps(1)) > 2, within_s=150)
+    begin_training(installed, runs, database)
     assert installed.terminate("training", within_s=150) == 0
     assert runs.get(1).state is RunState.QUEUED
     installed.start("training", MIN_NEW_FILES="100000")
