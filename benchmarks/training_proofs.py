@@ -61,8 +61,11 @@ class Proofs:
         return _row("loss, packed / separate", together, apart, 2e-3)
 
     def gradients_agree(self) -> Row:
-        """Gradients of all adapters, packed beside separate, as one vector each."""
-        network, vectors = self._network(Weights.BF16), []
+        """Gradients of all adapters, packed beside separate, as one vector each; in fp32.
+
+        In bf16 the rounding of activations, amplified by random weights, hides everything: 14 % apart.
+        """
+        network, vectors = self._network(Weights.BF16).float(), []
         for rows in ([self._files], [[file] for file in self._files]):
             network.zero_grad()
             for files in rows:
@@ -70,7 +73,7 @@ class Proofs:
             grads = [each.grad.flatten() for each in network.parameters() if each.grad is not None]
             vectors.append(torch.cat(grads))
         apart = (vectors[0] - vectors[1]).norm() / vectors[1].norm()
-        return _row("gradients, packed - separate, relative", apart, torch.zeros(()), 3e-2, is_absolute=True)
+        return _row("gradients, packed - separate, relative", apart, torch.zeros(()), 1e-2, is_absolute=True)
 
     def out_proj_is_trained(self, weights: Weights) -> Row:
         """The least norm among the gradients of adapters on `out_proj`."""

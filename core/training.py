@@ -42,6 +42,8 @@ class TrainingOptions(BaseModel):
     """Of a cycle that begins with the serving version's adapter."""
     checkpoints_gradient: bool
     """Computes activations again instead of keeping them: less memory, a third more work."""
+    kept_blocks: int
+    """Last blocks whose activations are kept even so."""
     fim_rate: float
     """Part of the files that are rearranged for filling in the middle."""
     replay_rate: float
@@ -73,6 +75,7 @@ class TrainingOptions(BaseModel):
             learning_rate=settings.learning_rate,
             warm_learning_rate=settings.warm_learning_rate,
             checkpoints_gradient=settings.checkpoints_gradient,
+            kept_blocks=settings.kept_blocks,
             fim_rate=settings.fim_rate,
             replay_rate=settings.replay_rate,
             min_quality_score=settings.min_quality_score,

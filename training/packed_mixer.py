@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from transformers.models.mamba2.modeling_mamba2 import Mamba2Mixer
 
+from training.gated_norm import deal_out_gated_norm
+
 
 class PackedMixer(Mamba2Mixer):
     """A mixer that knows `seq_idx` (rows, tokens) int32: of which file of its row each token is.
@@ -42,6 +44,7 @@ class PackedMixer(Mamba2Mixer):
         """Convolution, scan and gated norm by groups in one CUDA kernel: what `out_proj` is given."""
         from mamba_ssm.ops.triton.ssd_combined import mamba_split_conv1d_scan_combined
 
+        deal_out_gated_norm()
         scanned: Tensor = mamba_split_conv1d_scan_combined(
             projected,
             self.conv1d.weight.squeeze(1),

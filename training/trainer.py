@@ -86,7 +86,7 @@ class Training:
         make_ready(network)
         adapted = adapt(network, plan.options)
         if plan.options.checkpoints_gradient:
-            checkpoint_gradients(network)
+            checkpoint_gradients(network, kept_blocks=plan.options.kept_blocks)
         if plan.is_warm:
             if plan.parent is None:
                 raise TrainingFailed("a warm run needs its parent's adapter: plan it anew")

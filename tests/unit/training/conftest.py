@@ -39,6 +39,7 @@ OPTIONS = TrainingOptions(
     learning_rate=5e-3,
     warm_learning_rate=1e-3,
     checkpoints_gradient=False,
+    kept_blocks=0,
     fim_rate=0.0,
     replay_rate=0.25,
     min_quality_score=70.0,
