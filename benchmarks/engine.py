@@ -9,6 +9,7 @@ otherwise. The parts, each with its caveats in the file of its name:
     greedy, sampled   rates.py         tokens per second at several batch sizes, beside the device's bounds
     first_token       first_token.py   a request among many others, and what it costs them
     arrivals          arrivals.py      random arrivals at fractions of the capacity
+    sleep             sleeping.py      the card given back, and taken again
     baselines         baselines.py     transformers on the same weights
 
 One engine answers all parts but the baselines, which follow when its memory is free. A part that fails prints
@@ -33,11 +34,12 @@ from benchmarks.machine import Machine
 from benchmarks.rates import GREEDY, SAMPLED, Costs, measure_rates
 from benchmarks.report import Report, Row
 from benchmarks.serving import PREFILL_TOKENS, Serving, build_engine
+from benchmarks.sleeping import measure_sleep
 from benchmarks.subjects import MODELS, SHAPES, Subject, random_module
 from benchmarks.workload import Workload
 from core.messages import Sampling
 
-PARTS = ("greedy", "sampled", "first_token", "arrivals", "baselines")
+PARTS = ("greedy", "sampled", "first_token", "arrivals", "sleep", "baselines")
 WARM_UP_TOKENS = 16
 
 
@@ -93,6 +95,7 @@ class Run:
             "sampled": lambda served: self.rates(served, "sampled", self.arguments.sampled_batches, SAMPLED),
             "first_token": self.first_token,
             "arrivals": self.arrivals,
+            "sleep": self.sleep,
         }
         wanted = [part for name, part in parts.items() if name in self.arguments.parts]
         served = self.build() if wanted else None
@@ -147,6 +150,10 @@ class Run:
                 rows.append(row)
                 self.report.keep("arrivals", rows)
                 print_arrivals(rows)
+
+    def sleep(self, served: Serving) -> None:
+        with self.report.part("sleep"):
+            self.report.keep("sleep", measure_sleep(served))
 
     def baselines(self) -> None:
         with self.report.part("baselines"):
