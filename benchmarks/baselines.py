@@ -154,6 +154,7 @@ def measure_baselines(
             with report.part(f"baseline: {way.name}, {count} at once", limit_s=limit_s) as part:
                 row |= _measure(way, count, tokens[1])
             row["error"] = part.error
+            print_table(_COLUMNS, [row])
             report.keep("baselines", rows)
             free_memory()
     print_table(_COLUMNS, rows)

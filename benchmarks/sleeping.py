@@ -1,8 +1,9 @@
 """How long does an engine take to give the card back, and to return to service?
 
-Two rounds, each with a request that runs when the engine falls asleep and ends after it woke. `sleep s` is until the
-memory is free, weights copied to the host's memory among it; `wake s` until the engine serves again, weights copied
-back and every graph captured anew; `idle GB` and `asleep GB` are what this process has allocated on the device.
+Two rounds, each with a request that runs when the engine falls asleep and ends after it woke. `sleep s` is until
+the memory is free, weights copied to the host's memory among it; `wake s` until the engine serves again, weights
+copied back and every graph captured anew; `idle GB` and `asleep GB` are what this process has allocated on the
+device.
 """
 
 from __future__ import annotations
