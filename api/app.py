@@ -16,6 +16,7 @@ from api.services import Services, attach
 from core.database import Database
 from core.events import EventLog
 from core.jobs import JobStore
+from core.lanes import LaneStore
 from core.messages import ModelName
 from core.model_versions import VersionStore
 from core.roster import Roster
@@ -27,6 +28,7 @@ from tasks.admission import Admission
 from tasks.celery_app import app as celery_app
 from tasks.closing import Closer
 from tasks.doorbell import Doorbell
+from tasks.lanes import Lanes
 from tasks.submit import Submitter
 
 # Statements take a millisecond: more connections than this would only wait for each other in PostgreSQL.
@@ -51,15 +53,18 @@ def build_services(settings: Settings, celery: Celery) -> Services:
     database = Database(settings.require_database_url(), connections=min(settings.api_threads, MAX_CONNECTIONS))
     events = EventLog.connect(settings.require_redis_url())
     jobs = JobStore(database)
+    doorbell = Doorbell(celery)
+    roster = Roster(database, beat_s=settings.beat_s)
+    lanes = Lanes(store=LaneStore(database), roster=roster, doorbell=doorbell, low_share=settings.low_share)
     submitter = Submitter(
         jobs=jobs,
         router=_router(settings),
         admission=_admission(settings),
-        doorbell=Doorbell(celery),
-        closer=Closer(jobs=jobs, events=events),
+        doorbell=doorbell,
+        closer=Closer(jobs=jobs, events=events, lanes=lanes),
+        lanes=lanes,
         deadline_s=settings.deadline_s,
     )
-    roster = Roster(database, beat_s=settings.beat_s)
     return Services(
         settings=settings,
         database=database,

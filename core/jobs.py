@@ -19,6 +19,7 @@ from uuid_utils import uuid7
 
 from core.database import Database, Row
 from core.errors import JobNotFound
+from core.lanes import Lane
 from core.messages import (
     Answer,
     Failure,
@@ -40,7 +41,16 @@ _SUMMARIES = """SELECT id::text, state, task_type, left(request ->> 'prompt', %(
     created_at, finished_at FROM job"""
 
 _COLUMNS = """id::text, state, request::text, route::text, answer::text, error::text, created_at, started_at,
-    finished_at, deadline_at, cancel_requested_at"""
+    finished_at, deadline_at, cancel_requested_at, is_held, key_id"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a job comes from: whose key, and which line of which batch."""
+
+    key_id: str | None = None
+    batch_id: str | None = None
+    batch_line: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +62,13 @@ class NewJob:
     models: tuple[ModelName, ...]
     waiting: frozenset[ModelName]
     deadline_s: float
+    window: int  # how many of its lane may be announced; beyond, it is held
+    origin: Origin = Origin()
+
+    @property
+    def lane(self) -> Lane:
+        priority = self.request.priority
+        return Lane(key_id=self.origin.key_id, task_type=self.route.task_type, priority=priority)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +81,8 @@ class Job:
     route: Route
     created_at: datetime
     deadline_at: datetime
+    is_held: bool = False  # not announced yet: its lane is full
+    key_id: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     cancel_requested_at: datetime | None = None
@@ -93,7 +112,14 @@ class JobStore:
         """Accept a job; after this returns, it is never lost."""
         job_id = str(uuid7())
         (row,) = self._database.fetch(_INSERT, {"id": job_id, **_insert_parameters(new)})
-        return Job(id=job_id, state=JobState.QUEUED, request=new.request, route=new.route, **row)
+        return Job(
+            id=job_id,
+            state=JobState.QUEUED,
+            request=new.request,
+            route=new.route,
+            key_id=new.origin.key_id,
+            **row,
+        )
 
     def get(self, job_id: str) -> Job:
         """The job, or JobNotFound, also for what is not an id at all."""
@@ -169,6 +195,11 @@ def _insert_parameters(new: NewJob) -> dict[str, object]:
         "deadline_s": new.deadline_s,
         "models": list(new.models),
         "states": ["waiting" if model in new.waiting else "queued" for model in new.models],
+        "lane": str(new.lane),
+        "window": new.window,
+        "key_id": new.origin.key_id,
+        "batch_id": new.origin.batch_id,
+        "batch_line": new.origin.batch_line,
     }
 
 
@@ -180,6 +211,8 @@ def _job(row: Row) -> Job:
         route=Route.model_validate_json(row["route"]),
         answer=Answer.model_validate_json(row["answer"]) if row["answer"] else None,
         error=Failure.model_validate_json(row["error"]) if row["error"] else None,
+        is_held=row["is_held"],
+        key_id=row["key_id"],
         **{name: row[name] for name in _TIMES},
     )
 
@@ -188,18 +221,23 @@ _TIMES: Sequence[str] = ("created_at", "started_at", "finished_at", "deadline_at
 
 _INSERT = """
 WITH accepted AS (
-    INSERT INTO job (id, request, task_type, strategy, route, deadline_at)
-    VALUES (%(id)s, %(request)s, %(task_type)s, %(strategy)s, %(route)s,
-            now() + make_interval(secs => %(deadline_s)s))
+    INSERT INTO job (id, request, task_type, strategy, route, key_id, batch_id, batch_line, lane, deadline_at,
+                     is_held)
+    VALUES (%(id)s, %(request)s, %(task_type)s, %(strategy)s, %(route)s, %(key_id)s, %(batch_id)s, %(batch_line)s,
+            %(lane)s, now() + make_interval(secs => %(deadline_s)s),
+            EXISTS (SELECT 1 FROM job WHERE lane = %(lane)s AND state = 'queued' AND is_held)
+            OR (SELECT count(*) FROM (SELECT 1 FROM job WHERE lane = %(lane)s AND state IN ('queued', 'running')
+                                      AND NOT is_held LIMIT %(window)s) AS open) >= %(window)s)
     ON CONFLICT (id) DO UPDATE SET id = excluded.id  -- the same statement sent again after a lost connection
-    RETURNING id, created_at, deadline_at
+    RETURNING id, created_at, deadline_at, is_held
 ), branches AS (
     INSERT INTO completion (job_id, model, state, priority)
-    SELECT accepted.id, branch.model, branch.state, %(priority)s
+    SELECT accepted.id, branch.model,
+           CASE WHEN accepted.is_held AND branch.state = 'queued' THEN 'held' ELSE branch.state END, %(priority)s
     FROM accepted, unnest(%(models)s::text[], %(states)s::text[]) AS branch (model, state)
     ON CONFLICT DO NOTHING
 )
-SELECT created_at, deadline_at FROM accepted
+SELECT created_at, deadline_at, is_held FROM accepted
 """
 
 _FLAG_CANCEL = """
@@ -212,7 +250,7 @@ _CANCEL_UNSTARTED = """
 UPDATE completion
 SET state = 'done', finished_at = now(),
     outcome = jsonb_build_object('model', model, 'code', %(code)s::text, 'message', %(message)s::text)
-WHERE job_id = %(id)s AND state IN ('waiting', 'queued')
+WHERE job_id = %(id)s AND state IN ('held', 'waiting', 'queued')
 """
 
 _OUTCOMES = """

@@ -12,6 +12,7 @@ from enum import Enum, auto
 
 from core.database import Database
 from core.jobs import verdict_parameters
+from core.lanes import Lane
 from core.messages import GenerationRequest, ModelName, Outcome, TaskType, Verdict
 
 
@@ -25,6 +26,7 @@ class Claim:
     request: GenerationRequest
     task_type: TaskType
     deadline: float
+    lane: Lane
     notes: str | None = None  # the mathematics model's text, in sequential mode
 
 
@@ -73,6 +75,7 @@ class LeaseStore:
                 request=GenerationRequest.model_validate_json(row["request"]),
                 task_type=TaskType(row["task_type"]),
                 deadline=float(row["deadline"]),
+                lane=Lane.parse(row["lane"]),
                 notes=row["notes"],
             )
         busy = self._database.fetch(_IS_OPEN, {"id": job_id, "model": model})
@@ -121,12 +124,13 @@ WITH claimed AS (
     WHERE completion.job_id = %(id)s AND completion.model = %(model)s AND completion.state = 'queued'
       AND job.id = completion.job_id AND job.state IN ('queued', 'running') AND job.cancel_requested_at IS NULL
     RETURNING completion.job_id, completion.model, completion.attempt,
-              job.request::text, job.task_type, job.strategy, extract(epoch FROM job.deadline_at) AS deadline
+              job.request::text, job.task_type, job.strategy, job.lane,
+              extract(epoch FROM job.deadline_at) AS deadline
 ), begun AS (
     UPDATE job SET state = 'running', started_at = now()
     FROM claimed WHERE job.id = claimed.job_id AND job.state = 'queued'
 )
-SELECT attempt, request, task_type, deadline,
+SELECT attempt, request, task_type, deadline, lane,
        CASE WHEN strategy = 'sequential' AND model = 'codestral'
             THEN (SELECT outcome ->> 'text' FROM completion
                   WHERE job_id = claimed.job_id AND model = 'mathstral' AND outcome ? 'finish_reason')

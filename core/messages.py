@@ -147,22 +147,43 @@ class Sampling(_Message):
         return (self.repetition_penalty, self.frequency_penalty, self.presence_penalty) != (1.0, 0.0, 0.0)
 
 
+class ChatMessage(_Message):
+    """One turn of the conversation a model is shown; `text` is no turn but bare text to be continued."""
+
+    role: Literal["system", "user", "assistant", "text"]
+    content: str
+
+
+class PromptForm(StrEnum):
+    """How a model is shown the prompt."""
+
+    CHAT = "chat"  # as the user's turn
+    TEXT = "text"  # as it is: the model continues it
+
+
+class Turn(ChatMessage):
+    """What was said before the prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    content: Text
+
+
 class GenerationRequest(_Message):
-    """One question, whichever door it came through."""
+    """One question, whichever door it came through.
+
+    `history` are the turns before the prompt, which is the last turn of the user. `version` asks for exact
+    weights, as completions name them, and for nothing else where they are not in service.
+    """
 
     prompt: Prompt
+    history: tuple[Turn, ...] = ()
+    form: PromptForm = PromptForm.CHAT
+    version: Text | None = None
     force_task_type: TaskType | None = None
     strategy: Strategy = Strategy.PARALLEL
     priority: Priority = Priority.NORMAL
     sampling: Sampling = Sampling()
     deadline_s: Annotated[float, Field(gt=0.0, le=MAX_DEADLINE_S)] | None = None
-
-
-class ChatMessage(_Message):
-    """One turn of the conversation a model is shown."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
 
 
 class Route(_Message):

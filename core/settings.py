@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import AliasChoices, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.door_settings import DoorSettings
 from core.errors import ConfigurationError
 from core.messages import ModelName, Strategy, TaskType
 from core.options import Device, Profile, StateType, Weights
@@ -32,7 +33,7 @@ def _default_data_dir() -> Path:
     return (Path(state_home) if state_home else Path.home() / ".local" / "state") / "mathcode"
 
 
-class Settings(TrainingSettings, BaseSettings):
+class Settings(DoorSettings, TrainingSettings, BaseSettings):
     """Built once per process by `load_settings`; units stand in the names."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, case_sensitive=True)
@@ -159,15 +160,6 @@ class Settings(TrainingSettings, BaseSettings):
         le=3600,
     )
 
-    # API
-    api_threads: int = env(
-        "MATHCODE_API_THREADS",
-        32,
-        "Threads of the API server; half of them may follow event streams.",
-        ge=2,
-        le=1024,
-    )
-    max_body_bytes: int = env("MATHCODE_MAX_BODY_BYTES", 1_048_576, "Largest request body, in bytes.", ge=1024)
     log_level: str = env(
         "MATHCODE_LOG_LEVEL",
         "INFO",
@@ -271,8 +263,9 @@ def load_settings() -> Settings:
 
 
 def variables() -> dict[str, Any]:
-    """Each environment variable with its pydantic field, in order of declaration; those of training last."""
-    names = sorted(Settings.model_fields, key=lambda name: name in TrainingSettings.model_fields)
+    """Each environment variable with its pydantic field, in order of declaration, doors and training last."""
+    parts = (DoorSettings.model_fields, TrainingSettings.model_fields)
+    names = sorted(Settings.model_fields, key=lambda name: [name in part for part in reversed(parts)])
     return {_variable((name,)): Settings.model_fields[name] for name in names}
 
 

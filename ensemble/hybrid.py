@@ -145,9 +145,7 @@ class HybridMathCodeEnsemble:
         *,
         notes: str | None = None,
     ) -> Outcome:
-        messages = prompting.compose(
-            model=model, task_type=task_type, strategy=request.strategy, prompt=request.prompt, notes=notes
-        )
+        messages = prompting.compose(request, model=model, task_type=task_type, notes=notes)
         work = Work(messages=messages, sampling=request.sampling, priority=request.priority, deadline=deadline)
         for event in self._engines[model].generate(work):
             if not isinstance(event, Delta):

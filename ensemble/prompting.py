@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.messages import ChatMessage, ModelName, Strategy, TaskType
+from core.messages import ChatMessage, GenerationRequest, ModelName, PromptForm, Strategy, TaskType
 
 NOTES_CHARACTERS = 12_000
 """Most of the mathematics handed to the code model, about 4,000 tokens; its beginning and its end are kept."""
@@ -36,21 +36,26 @@ def models_for(task_type: TaskType) -> tuple[ModelName, ...]:
 
 
 def compose(
-    *, model: ModelName, task_type: TaskType, strategy: Strategy, prompt: str, notes: str | None = None
+    request: GenerationRequest, *, model: ModelName, task_type: TaskType, notes: str | None = None
 ) -> tuple[ChatMessage, ...]:
-    """The conversation shown to `model`.
+    """The conversation shown to `model`: the turns before, and the prompt with its share of the work.
 
     `notes` is the finished mathematics; only the code model of a sequential hybrid is shown it.
     """
-    question = unwrap(prompt)
-    if task_type is not TaskType.HYBRID:
-        return (_ask(question),)
+    if request.form is PromptForm.TEXT:
+        return (ChatMessage(role="text", content=request.prompt),)
+    question = unwrap(request.prompt)
+    share = _share(request, model=model, notes=notes) if task_type is TaskType.HYBRID else None
+    content = question if share is None else f"{question}\n\n{share}"
+    return (*request.history, ChatMessage(role="user", content=content))
+
+
+def _share(request: GenerationRequest, *, model: ModelName, notes: str | None) -> str:
     if model is ModelName.MATHSTRAL:
-        return (_ask(f"{question}\n\n{_MATHEMATICS_SHARE}"),)
-    if strategy is Strategy.SEQUENTIAL and notes and notes.strip():
-        share = _PROGRAM_SHARE_AFTER_NOTES.format(notes=_cut(notes.strip()))
-        return (_ask(f"{question}\n\n{share}"),)
-    return (_ask(f"{question}\n\n{_PROGRAM_SHARE}"),)
+        return _MATHEMATICS_SHARE
+    if request.strategy is Strategy.SEQUENTIAL and notes and notes.strip():
+        return _PROGRAM_SHARE_AFTER_NOTES.format(notes=_cut(notes.strip()))
+    return _PROGRAM_SHARE
 
 
 def unwrap(prompt: str) -> str:
@@ -63,10 +68,6 @@ def unwrap(prompt: str) -> str:
         return prompt
     inner = stripped[len(_OPEN) : -len(_CLOSE)].strip()
     return prompt if not inner or _OPEN in inner or _CLOSE in inner else inner
-
-
-def _ask(content: str) -> ChatMessage:
-    return ChatMessage(role="user", content=content)
 
 
 def _cut(notes: str) -> str:

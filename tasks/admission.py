@@ -30,9 +30,7 @@ class Admission:
     def check(self, request: GenerationRequest, route: Route) -> None:
         """Raise PromptTooLong if a model of this route cannot hold prompt and answer."""
         for model in prompting.models_for(route.task_type):
-            messages = prompting.compose(
-                model=model, task_type=route.task_type, strategy=request.strategy, prompt=request.prompt
-            )
+            messages = prompting.compose(request, model=model, task_type=route.task_type)
             self._check_one(model, messages, max_tokens=request.sampling.max_tokens or 1)
 
     def _check_one(self, model: ModelName, messages: tuple[ChatMessage, ...], *, max_tokens: int) -> None:

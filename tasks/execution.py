@@ -9,11 +9,13 @@ from threading import Event
 
 from core.errors import DatabaseUnavailable
 from core.events import Done, EventLog, Piece, Restarted
+from core.lanes import Lane
 from core.leases import Claim, LeaseStore, Refusal
 from core.messages import Failure, FailureCode, ModelName, Outcome, TaskType
 from core.work import Delta, Work
 from ensemble import merging, prompting
 from tasks.doorbell import Doorbell
+from tasks.lanes import Lanes
 from tasks.ports import Engine
 from tasks.running import Held, Running, StopReason
 
@@ -37,13 +39,21 @@ class Executor:
     """Generates completions with one engine; called from as many threads as the engine has slots."""
 
     def __init__(
-        self, *, engine: Engine, leases: LeaseStore, events: EventLog, doorbell: Doorbell, running: Running
+        self,
+        *,
+        engine: Engine,
+        leases: LeaseStore,
+        events: EventLog,
+        doorbell: Doorbell,
+        running: Running,
+        lanes: Lanes,
     ) -> None:
         self._engine = engine
         self._leases = leases
         self._events = events
         self._doorbell = doorbell
         self._running = running
+        self._lanes = lanes
 
     def execute(self, job_id: str, model: ModelName, *, merge_follows: bool) -> Disposition:
         """Do one completion; `merge_follows` says that the queue itself calls merge when all models are done."""
@@ -97,6 +107,14 @@ class Executor:
         verdict = merging.merge(task_type=claim.task_type, outcomes=[outcome])
         if self._leases.finish_job(claim, outcome, verdict):
             self._events.append(claim.job_id, Done(status=verdict.state))
+            self._advance(claim.lane)
+
+    def _advance(self, lane: Lane) -> None:
+        """Let the next job of the lane begin; the reconciler does it where this fails."""
+        try:
+            self._lanes.advance(lane)
+        except DatabaseUnavailable as error:
+            logger.warning("the lane %s is not advanced now: %s", lane, error)
 
     def _finish_branch(self, claim: Claim, outcome: Outcome, *, merge_follows: bool) -> None:
         finish = self._leases.finish(claim, outcome)
@@ -109,13 +127,7 @@ class Executor:
 
 
 def _work(claim: Claim, stop: Event, *, notes: str | None) -> Work:
-    messages = prompting.compose(
-        model=claim.model,
-        task_type=claim.task_type,
-        strategy=claim.request.strategy,
-        prompt=claim.request.prompt,
-        notes=notes,
-    )
+    messages = prompting.compose(claim.request, model=claim.model, task_type=claim.task_type, notes=notes)
     return Work(
         messages=messages,
         sampling=claim.request.sampling,

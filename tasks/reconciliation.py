@@ -14,6 +14,7 @@ from core.roster import Roster, paused_models
 from core.training_runs import RunStore
 from tasks.closing import Closer
 from tasks.doorbell import Doorbell
+from tasks.lanes import Lanes
 from tasks.queues import QueueName
 
 # A message younger than this may still be on its way.
@@ -53,6 +54,7 @@ class Reconciler:
         doorbell: Doorbell,
         roster: Roster,
         runs: RunStore,
+        lanes: Lanes,
         max_attempts: int,
         is_steady: Callable[[], bool],
         hybrids: WhileTraining = WhileTraining.WAIT,
@@ -64,6 +66,7 @@ class Reconciler:
         self._doorbell = doorbell
         self._roster = roster
         self._runs = runs
+        self._lanes = lanes
         self._max_attempts = max_attempts
 
     def reconcile(self) -> Report:
@@ -74,7 +77,7 @@ class Reconciler:
         merged = sum(self._merge(job_id) for job_id in self._repairs.unmerged())
         for branch in (*taken_back, *freed):
             self._announce(branch)
-        announced = sum(self._announce_forgotten(model) for model in ModelName)
+        announced = self._lanes.advance_all() + sum(self._announce_forgotten(model) for model in ModelName)
         self._roster.forget_gone()
         trainings = self._mend_trainings()
         report = Report(

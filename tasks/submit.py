@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from core.jobs import Job, JobStore, NewJob
-from core.messages import GenerationRequest, ModelName, Strategy, TaskType
+from core.jobs import Job, JobStore, NewJob, Origin
+from core.messages import GenerationRequest, ModelName, PromptForm, Route, Strategy, TaskType
 from ensemble import prompting
 from ensemble.routing import Router
 from tasks.admission import Admission
 from tasks.closing import Closer
 from tasks.doorbell import Doorbell
+from tasks.lanes import Lanes
+
+ANYBODY = Origin()
 
 
 class Submitter:
@@ -22,6 +25,7 @@ class Submitter:
         admission: Admission,
         doorbell: Doorbell,
         closer: Closer,
+        lanes: Lanes,
         deadline_s: float,
     ) -> None:
         self._jobs = jobs
@@ -29,24 +33,41 @@ class Submitter:
         self._admission = admission
         self._doorbell = doorbell
         self._closer = closer
+        self._lanes = lanes
         self._deadline_s = deadline_s
 
-    def submit(self, request: GenerationRequest) -> Job:
+    def submit(self, request: GenerationRequest, origin: Origin = ANYBODY) -> Job:
         """Accept a job: once this returns it will end, even if the broker is away now.
 
         Raises InvalidRequest (nothing was stored) or DatabaseUnavailable (it is not known to be stored).
         """
-        route = self._router.route(request.prompt, request.force_task_type)
+        route = self._route(request)
         self._admission.check(request, route)
         models = prompting.models_for(route.task_type)
         is_sequential = route.task_type is TaskType.HYBRID and request.strategy is Strategy.SEQUENTIAL
         waiting = frozenset(models[1:]) if is_sequential else frozenset[ModelName]()
         deadline_s = request.deadline_s or self._deadline_s
         job = self._jobs.insert(
-            NewJob(request=request, route=route, models=models, waiting=waiting, deadline_s=deadline_s)
+            NewJob(
+                request=request,
+                route=route,
+                models=models,
+                waiting=waiting,
+                deadline_s=deadline_s,
+                window=self._lanes.window(route.task_type, request.priority),
+                origin=origin,
+            )
         )
-        self._doorbell.announce(job.id, [model for model in models if model not in waiting], request.priority)
+        if not job.is_held:
+            self._doorbell.announce(job.id, [model for model in models if model not in waiting], request.priority)
         return job
+
+    def _route(self, request: GenerationRequest) -> Route:
+        """Bare text has one continuation: where both models would answer, the code model does."""
+        route = self._router.route(request.prompt, request.force_task_type)
+        if request.form is PromptForm.TEXT and route.task_type is TaskType.HYBRID:
+            return route.model_copy(update={"task_type": TaskType.CODE})
+        return route
 
     def cancel(self, job_id: str) -> Job:
         """Cancel whatever the job's state; a final one stays as it is. Raises JobNotFound."""

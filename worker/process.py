@@ -13,6 +13,7 @@ from core.card import CardStore
 from core.database import Database
 from core.events import EventLog
 from core.jobs import JobStore
+from core.lanes import LaneStore
 from core.leases import LeaseStore
 from core.manifests import ManifestStore
 from core.messages import ModelName
@@ -26,6 +27,7 @@ from tasks.closing import Closer
 from tasks.doorbell import Doorbell
 from tasks.execution import Executor
 from tasks.host import Host, bind_host
+from tasks.lanes import Lanes
 from tasks.ports import Engine
 from tasks.queues import QueueName
 from tasks.reconciliation import Reconciler
@@ -176,7 +178,13 @@ class _Builder:
 
     def _host(self, engine: Engine | None) -> Host:
         doorbell = Doorbell(self._celery)
-        closer = Closer(jobs=JobStore(self._database), events=self._events)
+        lanes = Lanes(
+            store=LaneStore(self._database),
+            roster=self._roster,
+            doorbell=doorbell,
+            low_share=self._settings.low_share,
+        )
+        closer = Closer(jobs=JobStore(self._database), events=self._events, lanes=lanes)
         runs = RunStore(self._database)
         watcher = Watcher(
             runs=runs, manifests=ManifestStore(self._database), doorbell=doorbell, settings=self._settings
@@ -187,6 +195,7 @@ class _Builder:
             doorbell=doorbell,
             roster=self._roster,
             runs=runs,
+            lanes=lanes,
             max_attempts=self._settings.max_attempts,
             is_steady=self.heart.is_steady,
             hybrids=self._settings.hybrid_while_training,
@@ -198,6 +207,7 @@ class _Builder:
                 events=self._events,
                 doorbell=doorbell,
                 running=self._running,
+                lanes=lanes,
             )
             if engine is not None
             else None

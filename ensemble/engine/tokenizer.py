@@ -38,7 +38,7 @@ class Tokenizer:
         return frozenset({int(self._text.eos_id)})
 
     def encode(self, messages: tuple[ChatMessage, ...]) -> list[int]:
-        """The tokens a model is shown for this conversation.
+        """The tokens a model is shown for this conversation, or for bare text to be continued.
 
         Raises:
             InvalidRequest: the turns have an order or a content the model was not trained on.
@@ -47,6 +47,8 @@ class Tokenizer:
         from mistral_common.protocol.instruct.request import ChatCompletionRequest
 
         _refuse_surrogates(messages)
+        if len(messages) == 1 and messages[0].role == "text":
+            return [self.control("<s>"), *self.encode_text(messages[0].content)]
         try:
             request = ChatCompletionRequest.from_openai([message.model_dump() for message in messages])
             return list(self._mistral.encode_chat_completion(request).tokens)

@@ -61,6 +61,7 @@ def _new(task_type: TaskType = TaskType.MATH, *, sequential: bool = False, deadl
         models=MODELS[task_type],
         waiting=frozenset({CODESTRAL} if sequential else ()),
         deadline_s=deadline_s,
+        window=100,
     )
 
 

@@ -12,6 +12,7 @@ from redis import Redis
 from core.database import Database
 from core.events import EventLog
 from core.jobs import Job, JobStore, NewJob
+from core.lanes import LaneStore
 from core.leases import Claim, LeaseStore
 from core.messages import GenerationRequest, ModelName, Priority, Route, Strategy, TaskType
 from core.repairs import Branch, RepairStore
@@ -19,6 +20,7 @@ from core.roster import Roster
 from core.training_runs import RunStore
 from tasks.closing import Closer
 from tasks.doorbell import Doorbell
+from tasks.lanes import Lanes
 from tasks.queues import STEPS, QueueName
 from tasks.reconciliation import Reconciler
 from tests.harness import Installation, eventually
@@ -55,6 +57,7 @@ def _accepted(jobs: JobStore, priority: Priority, *models: ModelName) -> Job:
             models=names,
             waiting=frozenset(names[1:]),
             deadline_s=60,
+            window=100,
         )
     )
 
@@ -132,7 +135,7 @@ def test_a_doorbell_counts_what_the_queue_holds_of_each_priority(fresh: Installa
 def test_a_worker_takes_no_more_messages_than_it_has_slots(fresh: Installation, redis: Redis) -> None:
     fresh.start("api")
     fresh.start("mathstral", **SLOW)
-    job_ids = [fresh.submit("Prove it", max_tokens=4, priority=list(Priority)[n % 3]) for n in range(12)]
+    job_ids = [fresh.submit("Prove it", max_tokens=4, priority=list(Priority)[n % 2]) for n in range(8)]
 
     def everything_ended_with_at_most_two_taken() -> bool:
         left = sum(_lengths(redis, "mathstral").values())
@@ -187,13 +190,16 @@ def test_a_job_that_others_overtake_is_not_announced_again(
 
 
 def _reconciler(database: Database, installed: Installation, repairs: RepairStore) -> Reconciler:
+    doorbell, roster = Doorbell(Celery(broker=installed.redis_url)), Roster(database, beat_s=1)
+    lanes = Lanes(store=LaneStore(database), roster=roster, doorbell=doorbell, low_share=1.0)
     return Reconciler(
         repairs=repairs,
-        closer=Closer(jobs=JobStore(database), events=EventLog.connect(installed.redis_url)),
-        doorbell=Doorbell(Celery(broker=installed.redis_url)),
+        closer=Closer(jobs=JobStore(database), events=EventLog.connect(installed.redis_url), lanes=lanes),
+        doorbell=doorbell,
         runs=RunStore(database),
+        lanes=lanes,
         max_attempts=3,
-        roster=Roster(database, beat_s=1),
+        roster=roster,
         is_steady=lambda: False,
     )
 

@@ -6,15 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.messages import ChatMessage, ModelName, Strategy, TaskType
+from core.messages import ChatMessage, GenerationRequest, ModelName, PromptForm, Strategy, TaskType, Turn
 from ensemble.prompting import NOTES_CHARACTERS, compose, models_for, unwrap
 
 PROMPT = "Implement Newton's method and prove that it converges"
-BARE = st.text(alphabet=st.characters(exclude_characters="[", exclude_categories=["Cs"])).filter(str.strip)
+BARE = st.text(alphabet=st.characters(exclude_characters="[\0", exclude_categories=["Cs"])).filter(str.strip)
 
 
 def hybrid(model: ModelName, strategy: Strategy = Strategy.PARALLEL, notes: str | None = None) -> str:
-    (message,) = compose(model=model, task_type=TaskType.HYBRID, strategy=strategy, prompt=PROMPT, notes=notes)
+    request = GenerationRequest(prompt=PROMPT, strategy=strategy)
+    (message,) = compose(request, model=model, task_type=TaskType.HYBRID, notes=notes)
     assert message.role == "user"
     return message.content
 
@@ -29,8 +30,28 @@ def test_each_task_type_names_its_models_mathematics_first() -> None:
 @given(prompt=BARE)
 def test_a_model_alone_is_asked_the_prompt_itself(task_type: TaskType, prompt: str) -> None:
     (model,) = models_for(task_type)
-    messages = compose(model=model, task_type=task_type, strategy=Strategy.PARALLEL, prompt=prompt)
+    messages = compose(GenerationRequest(prompt=prompt), model=model, task_type=task_type)
     assert messages == (ChatMessage(role="user", content=prompt),)
+
+
+@pytest.mark.parametrize("task_type", TaskType)
+def test_earlier_turns_stand_before_the_prompt(task_type: TaskType) -> None:
+    said = {"system": "Be brief.", "user": "?", "assistant": "!"}
+    history = tuple(Turn.model_validate({"role": role, "content": content}) for role, content in said.items())
+    for model in models_for(task_type):
+        *before, last = compose(
+            GenerationRequest(prompt=PROMPT, history=history), model=model, task_type=task_type
+        )
+        assert tuple(before) == history
+        assert last.role == "user"
+        assert last.content.startswith(PROMPT)
+
+
+def test_bare_text_is_shown_as_it_is() -> None:
+    request = GenerationRequest(prompt="  def f(", form=PromptForm.TEXT)
+    assert compose(request, model=ModelName.CODESTRAL, task_type=TaskType.CODE) == (
+        ChatMessage(role="text", content="  def f("),
+    )
 
 
 @given(BARE, st.text(alphabet=" \n\t"))

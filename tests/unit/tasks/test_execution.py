@@ -21,5 +21,7 @@ def test_a_process_whose_engine_is_dead_claims_nothing() -> None:
     engine = ScriptedEngine()
     engine.close()
     nothing: Any = Untouchable()
-    executor = Executor(engine=engine, leases=nothing, events=nothing, doorbell=nothing, running=Running())
+    executor = Executor(
+        engine=engine, leases=nothing, events=nothing, doorbell=nothing, running=Running(), lanes=nothing
+    )
     assert executor.execute("a job", ModelName.MATHSTRAL, merge_follows=False) is Disposition.BUSY

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from core.lanes import Lane
 from core.leases import Claim
-from core.messages import GenerationRequest, ModelName, TaskType
+from core.messages import GenerationRequest, ModelName, Priority, TaskType
 from tasks.running import Running, StopReason
 
 CLAIM = Claim(
@@ -15,6 +16,7 @@ CLAIM = Claim(
     request=GenerationRequest(prompt="x"),
     task_type=TaskType.MATH,
     deadline=0.0,
+    lane=Lane(key_id=None, task_type=TaskType.MATH, priority=Priority.NORMAL),
 )
 
 
