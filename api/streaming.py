@@ -28,10 +28,18 @@ def parse_event_id(header: str | None) -> str:
     return header
 
 
-def follow(job_id: str, *, after: str, events: EventLog, jobs: JobStore) -> Iterator[str]:
-    """Yield events as they appear, keep-alives between them, and end with exactly one `done`.
+def render(job_id: str, *, after: str, events: EventLog, jobs: JobStore) -> Iterator[str]:
+    """The job's events as server-sent ones, with keep-alives between them; ends with exactly one `done`."""
+    for item in follow(job_id, after=after, events=events, jobs=jobs):
+        yield KEEP_ALIVE if item is None else _render(item[1], item[0])
 
-    The ledger says when a job has ended; so the stream also ends if Redis lost its events.
+
+def follow(
+    job_id: str, *, after: str, events: EventLog, jobs: JobStore
+) -> Iterator[tuple[str | None, Piece | Restarted | Done] | None]:
+    """Yield (id, event) as events appear, None now and then while there are none; end with exactly one `Done`.
+
+    The ledger says when a job has ended; so this also ends if Redis lost its events. Such a `Done` has no id.
     """
     attempts: dict[ModelName, int] = {}
     while True:
@@ -40,14 +48,14 @@ def follow(job_id: str, *, after: str, events: EventLog, jobs: JobStore) -> Iter
         for event_id, event in batch:
             after = event_id
             if _is_current(event, attempts):
-                yield _render(event, event_id)
+                yield event_id, event
             if isinstance(event, Done):
                 return
         if final and not batch:
-            yield _render(Done(status=final), None)
+            yield None, Done(status=final)
             return
         if not batch:
-            yield KEEP_ALIVE
+            yield None
 
 
 def _final_state(jobs: JobStore, job_id: str) -> JobState | None:

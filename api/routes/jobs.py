@@ -42,7 +42,7 @@ def events(job_id: str) -> ResponseReturnValue:
     s, after = services(), streaming.parse_event_id(request.headers.get("Last-Event-ID"))
     s.jobs.state(job_id)
     seat = s.seats.take()
-    stream = streaming.follow(job_id, after=after, events=s.events, jobs=s.jobs)
+    stream = streaming.render(job_id, after=after, events=s.events, jobs=s.jobs)
     response = Response(stream, mimetype="text/event-stream", headers={"Cache-Control": "no-store"})
     response.call_on_close(seat.leave)
     return response
