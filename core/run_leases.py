@@ -45,7 +45,7 @@ class RunLease:
         return self._write(_REPORT, claim, stage=stage, progress=json.dumps(progress))
 
     def note(self, claim: RunClaim, message: str) -> bool:
-        """Keep a sentence about what happened on the way."""
+        """Keep a sentence about what happened on the way; the same one again and again is kept once."""
         return self._write(_NOTE, claim, note=json.dumps([message]), most=MOST_NOTES)
 
     def log_steps(self, claim: RunClaim, steps: Sequence[Step]) -> bool:
@@ -95,7 +95,8 @@ _REPORT = f"UPDATE training_run SET stage = %(stage)s, progress = progress || %(
 
 _NOTE = f"""
 UPDATE training_run
-SET notes = CASE WHEN jsonb_array_length(notes) < %(most)s THEN notes || %(note)s ELSE notes END
+SET notes = CASE WHEN jsonb_array_length(notes) < %(most)s AND notes -> -1 IS DISTINCT FROM %(note)s::jsonb -> 0
+    THEN notes || %(note)s::jsonb ELSE notes END
 {_MINE} RETURNING id
 """  # noqa: S608  the inserted part is a constant
 
