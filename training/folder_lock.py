@@ -18,8 +18,8 @@ from core.errors import FolderBusy, TrainingFailed
 from training.storage import says_disk_full
 
 LOCK_FILE = "trainer.lock"
-PATIENCE_S = 30.0
-"""A trainer that was told to stop needs some of it to save."""
+PATIENCE_S = 10.0
+"""The pipeline begins again after it, for as long as it takes."""
 RETRY_S = 0.2
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
