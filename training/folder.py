@@ -27,7 +27,9 @@ EX_INTERRUPTED = 75
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    """A loss that is no number survives being written and read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class TrainingPlan(_Document):
