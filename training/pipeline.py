@@ -79,6 +79,8 @@ class Pipeline:
             self.stages.train(folder, hold)
             _require(hold)
             scores = self.stages.evaluate(folder, hold)
+        if scores is not None:
+            self.pulse.renew(hold)  # no heartbeat tells a process that was frozen until now
         _require(hold)
         if scores is not None:
             self._conclude(run, folder, hold, scores=scores, parent=parent)
