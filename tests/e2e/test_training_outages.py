@@ -20,7 +20,7 @@ from tests.trainings import SETTINGS, begin_training, ended, trainers_of
 from training.dataset import DatasetSummary, RowSet, read_summary
 from training.folder import RunFolder
 
-LONGER = {**SETTINGS, "TRAINING_EPOCHS": "2", "MATHCODE_MAX_ATTEMPTS": "2", "MATHCODE_LEASE_S": "2"}
+STRICT = {**SETTINGS, "MATHCODE_MAX_ATTEMPTS": "2", "MATHCODE_LEASE_S": "2"}
 JUDGED = (RunState.PROMOTED, RunState.REJECTED)
 
 
@@ -61,7 +61,7 @@ class Underway:
 
 
 @contextmanager
-def underway(data_dir: Path) -> Iterator[Underway]:
+def underway(data_dir: Path, *, epochs: int) -> Iterator[Underway]:
     with (
         scratch_data_dir() as directory,
         EmbeddedServers(directory) as servers,
@@ -70,7 +70,7 @@ def underway(data_dir: Path) -> Iterator[Underway]:
             database_url=servers.urls.database_url,
             redis_url=servers.urls.redis_url,
             data_dir=data_dir,
-            settings=LONGER,
+            settings={**STRICT, "TRAINING_EPOCHS": str(epochs)},
         ) as installed,
     ):
         database.migrate()
@@ -91,27 +91,34 @@ def underway(data_dir: Path) -> Iterator[Underway]:
 
 @pytest.fixture
 def run_1(tmp_path: Path) -> Iterator[Underway]:
-    with underway(tmp_path) as begun:
+    with underway(tmp_path, epochs=1) as begun:
+        yield begun
+
+
+@pytest.fixture
+def long_run(tmp_path: Path) -> Iterator[Underway]:
+    """Goes on for longer than an outage lasts."""
+    with underway(tmp_path, epochs=2) as begun:
         yield begun
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("victim", ["postgres", "redis"])
 def test_a_training_goes_on_while_a_server_is_killed_and_away_for_longer_than_its_lease(
-    run_1: Underway, victim: str
+    long_run: Underway, victim: str
 ) -> None:
-    (trainer,) = trainers_of(run_1.installed.data_dir)
-    run_1.kill_server(victim)
+    (trainer,) = trainers_of(long_run.installed.data_dir)
+    long_run.kill_server(victim)
     if victim == "postgres":
-        eventually(lambda: run_1.log("training").count("heartbeat missed") >= 5)
-        run_1.servers.postgres.start()
+        eventually(lambda: long_run.log("training").count("heartbeat missed") >= 5)
+        long_run.servers.postgres.start()
     else:
-        made = len(run_1.runs.steps(1))
-        eventually(lambda: len(run_1.runs.steps(1)) > made + 2)
-        run_1.servers.redis.start()
+        made = len(long_run.runs.steps(1))
+        eventually(lambda: len(long_run.runs.steps(1)) > made + 2)
+        long_run.servers.redis.start()
     assert trainer.is_running()
-    run = ended(run_1.runs, 1, within_s=120)
-    run_1.require_whole(run)
+    run = ended(long_run.runs, 1, within_s=120)
+    long_run.require_whole(run)
     assert (run.attempt, run.lost) == (1, 0)
 
 

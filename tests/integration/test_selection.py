@@ -194,3 +194,11 @@ def test_a_row_that_vanishes_while_it_is_looked_at_disturbs_nothing(
     assert len(list(files)) == CHUNK_FILES - 1
     store.reject({999: "binary"})
     assert database.fetch("SELECT count(*) AS n FROM code_files WHERE rejection IS NOT NULL")[0]["n"] == 0
+
+
+def test_of_a_content_no_more_is_read_than_shows_that_it_is_too_large(
+    database: Database, store: ManifestStore
+) -> None:
+    insert(database, content="x" * (8 * MOST_BYTES))
+    (file,) = store.new_files(min_quality_score=70)
+    assert len(file.content) == MOST_BYTES + 1
