@@ -15,6 +15,7 @@ MathcodeError
 │   ├── EngineUnavailable
 │   ├── VersionOutOfReach
 │   ├── CardBusy
+│   ├── FolderBusy
 │   └── TooManyStreams
 └── ConfigurationError        the operator changes the installation
     ├── AdapterError
@@ -164,6 +165,12 @@ class CardBusy(Unavailable):
     """The card that a training needs is not given back."""
 
     code = "card_busy"
+
+
+class FolderBusy(Unavailable):
+    """Another process trains in the folder of a run."""
+
+    code = "folder_busy"
 
 
 class TooManyStreams(Unavailable):
