@@ -8,7 +8,15 @@ from flask import Flask, Response, g, jsonify, request
 from uuid_utils import uuid7
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from core.errors import BodyTooLarge, InvalidRequest, JobNotFound, MathcodeError, RunNotFound, Unavailable
+from core.errors import (
+    BodyTooLarge,
+    InvalidRequest,
+    JobNotFound,
+    MathcodeError,
+    ModelNotFound,
+    RunNotFound,
+    Unavailable,
+)
 
 RETRY_AFTER_S = 1
 
@@ -27,7 +35,7 @@ def register(app: Flask) -> None:
 def status_of(error: MathcodeError) -> int:
     """The HTTP status that says who must act."""
     match error:
-        case JobNotFound() | RunNotFound():
+        case JobNotFound() | ModelNotFound() | RunNotFound():
             return 404
         case BodyTooLarge():
             return 413

@@ -5,6 +5,7 @@ MathcodeError
 │   ├── PromptTooLong
 │   ├── BodyTooLarge
 │   ├── JobNotFound
+│   ├── ModelNotFound
 │   ├── RunNotFound
 │   ├── SourceUnusable
 │   ├── VersionNotFound
@@ -88,6 +89,15 @@ class JobNotFound(InvalidRequest):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"there is no job {job_id[:64]!r}: use an id that POST /v1/jobs returned", param="id")
+
+
+class ModelNotFound(InvalidRequest):
+    """No model has this name, or no living worker serves this version of it."""
+
+    code = "model_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no model {name[:64]!r}: GET /v1/models lists those there are", param="model")
 
 
 class RunNotFound(InvalidRequest):
