@@ -16,6 +16,7 @@ from waitress.server import create_server
 from waitress.task import ErrorTask
 
 from api.app import create_app
+from api.error_shapes import render_error
 from api.services import Services
 from core.errors import ConfigurationError, DatabaseUnavailable
 from core.logs import configure_logging
@@ -52,6 +53,7 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         threads=settings.api_threads,
         max_request_body_size=BODY_SLACK * settings.max_body_bytes,
+        channel_request_lookahead=1,  # reads on while a request is answered, and so sees that a client is gone
         send_bytes=1,  # a piece of text leaves when it appears, not when a buffer is full
         ident=None,
     )
@@ -74,7 +76,8 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]
     def execute(self) -> None:
         error = self.request.error
         code = "body_too_large" if error.code == 413 else error.reason.lower().replace(" ", "_")
-        content = {"error": {"code": code, "message": error.body, "param": None}}
+        path = str(getattr(self.request, "path", ""))  # not known where the request line itself is malformed
+        content = render_error(path, status=error.code, code=code, message=error.body)
         body = json.dumps(content).encode()
         self.status = f"{error.code} {error.reason}"
         self.response_headers.append(("Content-Type", "application/json"))

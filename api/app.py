@@ -9,6 +9,7 @@ from flask import Flask
 
 from api import errors
 from api.routes import jobs as job_routes
+from api.routes import openai as openai_routes
 from api.routes import status as status_routes
 from api.routes import training as training_routes
 from api.seats import Seats
@@ -29,6 +30,7 @@ from tasks.celery_app import app as celery_app
 from tasks.closing import Closer
 from tasks.doorbell import Doorbell
 from tasks.lanes import Lanes
+from tasks.served import ServedVersions
 from tasks.submit import Submitter
 
 # Statements take a millisecond: more connections than this would only wait for each other in PostgreSQL.
@@ -44,6 +46,7 @@ def create_app(settings: Settings, celery: Celery = celery_app) -> Flask:
     attach(app.extensions, build_services(settings, celery))
     errors.register(app)
     app.register_blueprint(job_routes.blueprint)
+    app.register_blueprint(openai_routes.blueprint)
     app.register_blueprint(status_routes.blueprint)
     app.register_blueprint(training_routes.blueprint)
     return app
@@ -56,6 +59,7 @@ def build_services(settings: Settings, celery: Celery) -> Services:
     doorbell = Doorbell(celery)
     roster = Roster(database, beat_s=settings.beat_s)
     lanes = Lanes(store=LaneStore(database), roster=roster, doorbell=doorbell, low_share=settings.low_share)
+    served = ServedVersions(roster)
     submitter = Submitter(
         jobs=jobs,
         router=_router(settings),
@@ -63,6 +67,7 @@ def build_services(settings: Settings, celery: Celery) -> Services:
         doorbell=doorbell,
         closer=Closer(jobs=jobs, events=events, lanes=lanes),
         lanes=lanes,
+        served=served,
         deadline_s=settings.deadline_s,
     )
     return Services(
@@ -72,6 +77,7 @@ def build_services(settings: Settings, celery: Celery) -> Services:
         events=events,
         roster=roster,
         versions=VersionStore(database),
+        served=served,
         submitter=submitter,
         seats=Seats(settings.api_threads // 2),
     )

@@ -1,4 +1,4 @@
-"""Every error leaves as one JSON object: {"error": {"code", "message", "param"}}."""
+"""Every error leaves as one JSON object: {"error": {"code", "message", "param"}}, or OpenAI's at its doors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from flask import Flask, Response, g, jsonify, request
 from uuid_utils import uuid7
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from api.error_shapes import render_error
 from core.errors import (
     BodyTooLarge,
     InvalidRequest,
@@ -48,7 +49,7 @@ def status_of(error: MathcodeError) -> int:
 
 
 def _render(*, code: str, message: str, param: str | None, status: int) -> Response:
-    response = jsonify({"error": {"code": code, "message": message, "param": param}})
+    response = jsonify(render_error(request.path, status=status, code=code, message=message, param=param))
     response.status_code = status
     return response
 

@@ -14,6 +14,7 @@ from core.jobs import JobStore
 from core.model_versions import VersionStore
 from core.roster import Roster
 from core.settings import Settings
+from tasks.served import ServedVersions
 from tasks.submit import Submitter
 
 _KEY = "mathcode"
@@ -27,6 +28,7 @@ class Services:
     events: EventLog
     roster: Roster
     versions: VersionStore
+    served: ServedVersions
     submitter: Submitter
     seats: Seats
 

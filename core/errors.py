@@ -16,6 +16,7 @@ MathcodeError
 │   ├── EngineUnavailable
 │   ├── VersionOutOfReach
 │   ├── CardBusy
+│   ├── StreamBroken
 │   └── TooManyStreams
 └── ConfigurationError        the operator changes the installation
     ├── AdapterError
@@ -174,6 +175,12 @@ class CardBusy(Unavailable):
     """The card that a training needs is not given back."""
 
     code = "card_busy"
+
+
+class StreamBroken(Unavailable):
+    """What was streamed of a text cannot be continued."""
+
+    code = "stream_broken"
 
 
 class TooManyStreams(Unavailable):

@@ -10,6 +10,7 @@ from tasks.admission import Admission
 from tasks.closing import Closer
 from tasks.doorbell import Doorbell
 from tasks.lanes import Lanes
+from tasks.served import ServedVersions
 
 ANYBODY = Origin()
 
@@ -26,6 +27,7 @@ class Submitter:
         doorbell: Doorbell,
         closer: Closer,
         lanes: Lanes,
+        served: ServedVersions,
         deadline_s: float,
     ) -> None:
         self._jobs = jobs
@@ -34,6 +36,7 @@ class Submitter:
         self._doorbell = doorbell
         self._closer = closer
         self._lanes = lanes
+        self._served = served
         self._deadline_s = deadline_s
 
     def submit(self, request: GenerationRequest, origin: Origin = ANYBODY) -> Job:
@@ -43,6 +46,7 @@ class Submitter:
         """
         route = self._route(request)
         self._admission.check(request, route)
+        self._served.check(request, route.task_type)
         models = prompting.models_for(route.task_type)
         is_sequential = route.task_type is TaskType.HYBRID and request.strategy is Strategy.SEQUENTIAL
         waiting = frozenset(models[1:]) if is_sequential else frozenset[ModelName]()

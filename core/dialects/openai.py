@@ -8,7 +8,7 @@ status, body = respond(call, id, jobs)      # once all of them have ended
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -55,6 +55,14 @@ class Call:
     @property
     def is_chat(self) -> bool:
         return self.endpoint == CHAT
+
+    def reproducible(self, seed: int) -> Call:
+        """With seeds from `seed` on where there are none, so that text begun again elsewhere is the same."""
+        if any(request.sampling.seed is not None for request in self.requests):
+            return self
+        return replace(
+            self, requests=tuple(_seeded(request, seed + index) for index, request in enumerate(self.requests))
+        )
 
 
 def parse(
@@ -147,6 +155,10 @@ def _choices(
         )
     except ValidationError as error:
         raise openai_parameters.refusal(error) from None
+
+
+def _seeded(request: GenerationRequest, seed: int) -> GenerationRequest:
+    return request.model_copy(update={"sampling": request.sampling.model_copy(update={"seed": seed})})
 
 
 def _sampling(given: Parameters, choice: int) -> Sampling:
