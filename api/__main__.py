@@ -18,6 +18,7 @@ from waitress.task import ErrorTask
 from api.app import create_app
 from api.error_shapes import render_error
 from api.services import Services
+from api.uploads import parser_for, upload_limit
 from core.errors import ConfigurationError, DatabaseUnavailable
 from core.logs import configure_logging
 from core.settings import Settings, load_settings
@@ -52,12 +53,13 @@ def serve(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         threads=settings.api_threads,
-        max_request_body_size=BODY_SLACK * settings.max_body_bytes,
+        max_request_body_size=upload_limit(settings),
         channel_request_lookahead=1,  # reads on while a request is answered, and so sees that a client is gone
         send_bytes=1,  # a piece of text leaves when it appears, not when a buffer is full
         ident=None,
     )
 
+    JsonChannel.parser_class = parser_for(BODY_SLACK * settings.max_body_bytes)
     server.channel_class = JsonChannel
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

@@ -9,6 +9,7 @@ from uuid_utils import uuid7
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from api.error_shapes import render_error
+from core.batch_errors import BatchNotFound, Conflict, StoredFileNotFound
 from core.errors import (
     BodyTooLarge,
     InvalidRequest,
@@ -36,8 +37,10 @@ def register(app: Flask) -> None:
 def status_of(error: MathcodeError) -> int:
     """The HTTP status that says who must act."""
     match error:
-        case JobNotFound() | ModelNotFound() | RunNotFound():
+        case JobNotFound() | ModelNotFound() | RunNotFound() | StoredFileNotFound() | BatchNotFound():
             return 404
+        case Conflict():
+            return 409
         case BodyTooLarge():
             return 413
         case InvalidRequest():
@@ -59,6 +62,8 @@ def _on_known(error: MathcodeError) -> Response:
     response = _render(code=error.code, message=error.message, param=param, status=status_of(error))
     if isinstance(error, Unavailable):
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if isinstance(error, Conflict):
+        response.headers["x-should-retry"] = "false"  # OpenAI's client would repeat it
     return response
 
 

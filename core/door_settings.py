@@ -33,3 +33,13 @@ class DoorSettings(BaseModel):
         gt=0,
         le=86_400,
     )
+    max_file_bytes: int = env(
+        "MATHCODE_MAX_FILE_BYTES",
+        209_715_200,
+        "Largest file of `/v1/files`, in bytes, whatever other bodies may have.",
+        ge=1024,
+        le=2_147_483_647,
+    )
+    max_batch_lines: int = env(
+        "MATHCODE_MAX_BATCH_LINES", 50_000, "Most requests of one batch.", ge=1, le=1_000_000
+    )

@@ -17,7 +17,7 @@ from core.dialects import openai_parameters
 from core.dialects.openai_conversation import read_messages
 from core.dialects.openai_errors import CallFailure, error_body, failure_of
 from core.dialects.openai_models import HYBRID, Asked, parse_model
-from core.dialects.openai_parameters import ChatParameters, Parameters, TextParameters
+from core.dialects.openai_parameters import ChatParameters, Parameters, TextParameters, read_object
 from core.dialects.openai_results import CHAT, render_body, render_usage
 from core.errors import InvalidRequest
 from core.jobs import Job
@@ -35,6 +35,7 @@ __all__ = [
     "error_body",
     "failure_of",
     "parse",
+    "read_object",
     "render",
     "render_usage",
     "respond",
