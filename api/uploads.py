@@ -20,8 +20,8 @@ from core.files import FileStore, FileWriter, StoredFile
 from core.settings import Settings
 
 PATH = "/v1/files"
-FORM_BYTES = 65_536
-"""What the other fields of the form, and the form itself, may take."""
+FORM_BYTES = 524_288
+"""What the other fields of the form may take, beside what the parser reads at once."""
 MAX_FILENAME = 255
 
 
