@@ -2,9 +2,9 @@
 
     python -m benchmarks.batches [--lines 50000] [--rounds 3] [--answered 0]
 
-Real servers, one API, the light worker and beat; no model worker, so that what answering costs is not in the figure.
-The light worker's memory is its resident set, before and at its highest. `--answered N` afterwards has workers with
-the scripted model answer a batch of N lines and measures until its files are written.
+Real servers, one API, the light worker and beat; no model worker, so that what answering costs is not in the
+figure. The light worker's memory is its resident set, before and at its highest. `--answered N` afterwards has
+workers with the scripted model answer a batch of N lines and measures until its files are written.
 """
 
 from __future__ import annotations
@@ -62,11 +62,13 @@ def _take_in(running: Installation, data_dir: Path, lines: int, number: int) -> 
         with closing(Database(running.database_url)) as ledger:
             eventually(lambda: _is_enqueued(ledger, batch), within_s=600, every_s=0.05)
             seconds = time.perf_counter() - uploaded
-            kinds = ledger.fetch("SELECT task_type, count(*) AS n FROM job WHERE batch_id = %(id)s GROUP BY 1", batch)
+            kinds = ledger.fetch(
+                "SELECT task_type, count(*) AS n FROM job WHERE batch_id = %(id)s GROUP BY 1", batch
+            )
     print(
         f"round {number}: upload of {size / 1e6:.1f} MB {uploaded - start:.2f} s; checked and enqueued in "
         f"{seconds:.2f} s: {lines / seconds:,.0f} lines/s; light worker {memory.before / 1e6:.0f} MB, "
-        f"at most {memory.highest / 1e6:.0f} MB; {({row['task_type']: row['n'] for row in kinds})}"
+        f"at most {memory.highest / 1e6:.0f} MB; { ({row['task_type']: row['n'] for row in kinds}) }"
     )
     start = time.perf_counter()
     running.post(f"/v1/batches/batch_{batch['id']}/cancel")
