@@ -35,7 +35,7 @@ def batch() -> None:
 @click.option("--window", default="24h", help="Give up what is not answered by then, as in 30m or 6h (24h).")
 @click.option("--json", "as_json", is_flag=True, help="Print how the batch stands as JSON lines.")
 @click.pass_context
-def run(ctx: click.Context, /, source: Path, output: Path, window: str, as_json: bool) -> None:
+def run(ctx: click.Context, *, source: Path, output: Path, window: str, as_json: bool) -> None:
     """Answer every line of SOURCE: OpenAI's batch lines, or {"custom_id": ..., "prompt": ...}.
 
     Run again after any interruption it goes on; lines with an answer in the output are not asked again, those that

@@ -23,6 +23,7 @@ class RunState:
 
     run: str
     input_hash: str
+    endpoint: str
     batch_id: str | None = None
 
 
@@ -119,7 +120,7 @@ def is_answer(line: dict[str, Any]) -> bool:
 
 
 def read_request(content: bytes) -> tuple[str | None, bytes]:
-    """The custom_id and the line as the server reads it; what is malformed goes as it is, for the server to name."""
+    """The custom_id and the line as the server reads it; what is malformed stays so, for the server to name."""
     content = content.rstrip(b"\r\n")
     try:
         given = json.loads(content)

@@ -28,8 +28,8 @@ class Observer(Protocol):
 class BatchRun:
     """Asks every line once: what has an answer in the output is left out, and a batch under way is waited for.
 
-    Before anything is sent a mark is written beside the output, and the batch carries it: so a client that is killed
-    between making the batch and noting its id finds it again.
+    Before anything is sent a mark is written beside the output, and the batch carries it: so a client that is
+    killed between making the batch and noting its id finds it again.
     """
 
     def __init__(self, files: RunFiles, client: BatchClient, *, window: str, observer: Observer) -> None:
@@ -51,10 +51,11 @@ class BatchRun:
         """Of the batch under way, or of the next one; None when nothing is left to ask."""
         state, input_hash = self._files.load(), self._files.input_hash()
         if state is None:
-            if self._files.write_requests(found.keys()) is None:
+            endpoint = self._files.write_requests(found.keys())
+            if endpoint is None:
                 self._files.forget()
                 return None
-            return self._files.save(RunState(run=uuid4().hex, input_hash=input_hash))
+            return self._files.save(RunState(run=uuid4().hex, input_hash=input_hash, endpoint=endpoint))
         if state.input_hash != input_hash:
             batch = state.batch_id or self._find(state)
             raise InvalidRequest(
@@ -67,12 +68,9 @@ class BatchRun:
     def _batch(self, state: RunState) -> str:
         batch_id = state.batch_id or self._find(state)
         if batch_id is None:
-            endpoint = self._files.write_requests(self._files.answered())
-            file_id = self._client.upload(self._files.requests)
-            batch = self._client.create(
-                file_id, endpoint=endpoint or "", window=self._window, metadata={MARK: state.run}
-            )
-            batch_id = batch.id
+            file_id, mark = self._client.upload(self._files.requests), {MARK: state.run}
+            made = self._client.create(file_id, endpoint=state.endpoint, window=self._window, metadata=mark)
+            batch_id = made.id
         self._files.save(state, batch_id=batch_id)
         self._observer.note(f"{batch_id}: Ctrl-C leaves it running, the same command takes it up again")
         return batch_id

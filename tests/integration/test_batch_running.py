@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
 import pytest
+import requests
 from openai import OpenAI
 
 from core.batch_claims import ClaimLost, ClaimStore
@@ -80,7 +79,7 @@ def test_interactive_jobs_do_not_wait_for_a_batch(slow: Installation, client: Op
     slow.start("api", "mathstral", "light", "beat")
     batch = begin(client, *(chat_line(f"{n}", max_tokens=10) for n in range(300)))
     eventually(lambda: counts(client, batch.id)["completed"] >= 3)
-    for _ in range(5):
+    for _ in range(3):
         asked = slow.submit("Prove it", force_task_type="math", max_tokens=10)
         view = slow.finished(asked)
         with closing(Database(slow.database_url)) as ledger:
@@ -94,30 +93,29 @@ def test_interactive_jobs_do_not_wait_for_a_batch(slow: Installation, client: Op
     client.batches.cancel(batch.id)
 
 
-@pytest.mark.parametrize("victims", [("light",), ("light", "mathstral", "api", "beat")], ids=["light", "all"])
-def test_kill_9_loses_and_repeats_nothing(fresh: Installation, client: OpenAI, victims: tuple[str, ...]) -> None:
-    fresh.start("api", "mathstral", "light", "beat", MATHCODE_SCRIPTED_DELAY_S="0.001")
-    lines = [chat_line(f"{number}", f"Solve x = {number}", max_tokens=2) for number in range(2500)]
+def test_kill_9_loses_and_repeats_nothing(fresh: Installation, client: OpenAI) -> None:
+    """Of everything while lines become jobs, of the light worker again while it writes the files."""
+    fresh.start(*(everything := ("api", "mathstral", "light", "beat")))
+    lines = [chat_line(f"{number}", f"Solve x = {number}", max_tokens=2) for number in range(2000)]
     batch = begin(client, *lines)
     with closing(Database(fresh.database_url)) as ledger:
         eventually(lambda: ledger.fetch("SELECT 1 FROM batch WHERE line > 0"), every_s=0.005)
-        for name in victims:
+        for name in everything:
             fresh.kill(name)
         (cut,) = ledger.fetch("SELECT line, is_enqueued FROM batch")
         assert cut["line"] > 0 and not cut["is_enqueued"]
-        fresh.start(*victims)
-        eventually(
-            lambda: ledger.fetch("SELECT 1 FROM batch WHERE state = 'finalizing'"), within_s=90, every_s=0.01
-        )
+        fresh.start(*everything)
+        is_writing = "SELECT 1 FROM batch WHERE state = 'finalizing'"
+        eventually(lambda: ledger.fetch(is_writing), within_s=90, every_s=0.01)
         fresh.kill("light")
         fresh.start("light")
         done = ended(client, batch)
         assert done.status == "completed"
-        assert counts(client, batch.id) == {"total": 2500, "completed": 2500, "failed": 0}
+        assert counts(client, batch.id) == {"total": 2000, "completed": 2000, "failed": 0}
         assert results(client, done.output_file_id).keys() == {line["custom_id"] for line in lines}
         asked = Counter(row["prompt"] for row in ledger.fetch("SELECT request ->> 'prompt' AS prompt FROM job"))
         assert set(asked.values()) == {1}
-        assert len(asked) == 2500
+        assert len(asked) == 2000
         eventually(lambda: not ledger.fetch("SELECT 1 FROM file WHERE uses > 0"))
 
 
@@ -166,13 +164,6 @@ def test_a_file_in_use_is_not_deleted_over_http(fresh: Installation, client: Ope
     fresh.start("api")
     file_id = upload(client, b"{}\n")
     client.batches.create(input_file_id=file_id, endpoint="/v1/chat/completions", completion_window="24h")
-    response: Any = fresh_delete(fresh, file_id)
+    response = requests.delete(f"{fresh.url}/v1/files/{file_id}", timeout=30)
     assert (response.status_code, response.headers["x-should-retry"]) == (409, "false")
     assert response.json()["error"]["code"] == "file_in_use"
-    fresh.signal("api", signal.SIGTERM)
-
-
-def fresh_delete(installation: Installation, file_id: str) -> Any:
-    import requests
-
-    return requests.delete(f"{installation.url}/v1/files/{file_id}", timeout=30)

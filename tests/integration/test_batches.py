@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from openai import OpenAI
 from openai.types import Batch
 
-from tests.harness import Installation, eventually
+from tests.harness import ROOT, Installation, eventually
 
 CHAT = "/v1/chat/completions"
 FINAL = {"completed", "failed", "expired", "cancelled"}
@@ -215,3 +217,19 @@ def test_a_batch_that_has_ended_is_not_cancelled(client: OpenAI) -> None:
         client.batches.cancel(done.id)
     assert caught.value.response.headers["x-should-retry"] == "false"
     assert client.batches.retrieve(done.id).status == "completed"
+
+
+def test_the_example_answers_its_prompts(running: Installation) -> None:
+    finished = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "batch.py"), f"{running.url}/v1"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert {line.partition(":")[0] for line in finished.stdout.splitlines()} >= {
+        "prompt-0",
+        "prompt-1",
+        "prompt-2",
+    }
