@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from cli.batch_client import BatchClient, BatchView
 from cli.batch_files import RunFiles
@@ -21,6 +21,7 @@ from core.settings import load_settings
 from stack.readiness import api_url
 
 LISTED = 20
+ID_WIDTH = 38
 INTERRUPTED = 130
 
 
@@ -59,10 +60,10 @@ def list_batches(*, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([view.model_dump() for view in found]))
         return
-    table = Table("batch", "state", "created", "total", "answered", "failed")
+    table = Table(Column("batch", min_width=ID_WIDTH), "state", "created", "total", "answered", "failed")
     for view in found:
         counts = view.request_counts
-        created = datetime.fromtimestamp(view.created_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        created = datetime.fromtimestamp(view.created_at, UTC).strftime("%m-%d %H:%M")
         table.add_row(view.id, view.status, created, *map(str, (counts.total, counts.completed, counts.failed)))
     Console(highlight=False, soft_wrap=True).print(table)
 

@@ -39,6 +39,12 @@ def answers(path: Path) -> dict[str, Any]:
     return {line["custom_id"]: line for line in lines}
 
 
+def has_noted(directory: Path) -> bool:
+    """Whether a client that runs there knows its batch."""
+    state = directory / "out.jsonl.run"
+    return state.exists() and b': "batch_' in state.read_bytes()
+
+
 def asked(installation: Installation) -> int:
     with closing(Database(installation.database_url)) as ledger:
         return int(ledger.fetch("SELECT count(*) AS n FROM job")[0]["n"])
@@ -116,6 +122,7 @@ def test_a_run_goes_on_after_the_client_and_the_server_were_killed(fresh: Instal
         client.kill()  # it may or may not have noted the batch
         client.communicate()
         client = launch(fresh, *words)
+        eventually(lambda: has_noted(tmp_path))
         eventually(lambda: ledger.fetch("SELECT 1 FROM batch WHERE completed > 3"))
         for name in everything:
             fresh.kill(name)
@@ -135,8 +142,7 @@ def test_a_source_that_changed_under_way_is_refused(fresh: Installation, tmp_pat
     source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_bytes(jsonl(chat_line("a")))
     client = launch(fresh, "run", str(source), "-o", str(output))
-    state = tmp_path / "out.jsonl.run"
-    eventually(lambda: state.exists() and b': "batch_' in state.read_bytes())
+    eventually(lambda: has_noted(tmp_path))
     client.kill()
     client.communicate()
     source.write_bytes(jsonl(chat_line("b")))
