@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -238,6 +240,15 @@ def test_what_the_server_refuses_has_openais_shape(
     response = requests.request(method, f"{running.url}{path}", data=body, timeout=10)
     assert response.status_code == status
     assert set(response.json()["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize("header", ["Content-Length: x", "Transfer-Encoding: nonsense"])
+def test_malformed_http_has_openais_shape(running: Installation, header: str) -> None:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=5) as connection:
+        connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n".encode())
+        head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+    assert int(head.split()[1]) >= 400
+    assert set(json.loads(body)["error"]) == {"message", "type", "param", "code"}
 
 
 def test_extensions_reach_the_job(client: OpenAI, running: Installation) -> None:
