@@ -12,6 +12,7 @@ from core.messages import ModelName
 from ensemble.engine.tiny import ensure_tiny_checkpoint
 from stack.servers import ServerUrls
 from tests.harness import installation
+from tests.openai_calls import client_of
 
 VERSION = "mathstral-tiny-random"
 CONVERSATION: list[Any] = [
@@ -33,7 +34,7 @@ def client(new_urls: Callable[[], ServerUrls], tmp_path_factory: pytest.TempPath
         settings={"MATHCODE_PROFILE": "tiny"},
     ) as made:
         made.start("api", "mathstral")
-        with OpenAI(base_url=f"{made.url}/v1", api_key="unused", max_retries=0) as opened:
+        with client_of(made) as opened:
             yield opened
 
 
