@@ -11,14 +11,16 @@ from threading import Event as Pause
 from typing import Any
 
 from api import streaming
+from api.errors import status_of
 from api.following import Event, Followed, follow_all
 from api.services import Services
 from core.dialects.openai import Call, CallFailure, error_body, failure_of
 from core.dialects.openai_chunks import Chunks, SentText
 from core.errors import DatabaseUnavailable, MathcodeError, StreamBroken
 from core.events import Done, Piece
-from core.jobs import Job
+from core.jobs import Job, Origin
 from core.messages import TaskType
+from tasks.submit import ANYBODY
 
 LEDGER_PAUSE_S = 0.5
 LEDGER_TRIES = 60
@@ -72,7 +74,7 @@ class LiveCall:
     def stream(self) -> Iterator[str] | CallFailure:
         """The response as server-sent events, or the failure that came before anything else."""
         events = follow_all([job.id for job in self._jobs], self._follow)
-        first = next(events)
+        first = next(events, None)
         if first and isinstance(first[1], Done) and (failure := failure_of(self._read_ended(self._id(first)))):
             return failure
         return self._guarded(chain([first], events))
@@ -94,16 +96,18 @@ class LiveCall:
         return self._jobs[item[0]].id
 
     def _read_ended(self, job_id: str) -> Job:
-        """The job from the ledger, waiting out one that is away for a while. Raises DatabaseUnavailable."""
-        for _ in range(LEDGER_TRIES):
+        """The job, which has ended unless this process stops. Raises DatabaseUnavailable, after a while of it."""
+        for tries_left in range(LEDGER_TRIES, -1, -1):
             try:
                 job = self._services.jobs.get(job_id)
+                break
             except DatabaseUnavailable:
+                if not tries_left:
+                    raise
                 Pause().wait(LEDGER_PAUSE_S)
-            else:
-                self._open.discard(job_id)
-                return job
-        return self._services.jobs.get(job_id)
+        if job.state.is_final:
+            self._open.discard(job_id)
+        return job
 
     def _still_running(self, patience_s: float) -> CallFailure:
         links = ", ".join(f"/v1/jobs/{job.id}" for job in self._jobs)
@@ -120,7 +124,7 @@ class LiveCall:
         try:
             yield from self._events(events)
         except MathcodeError as error:
-            yield _data(error_body(status=503, message=error.message, code=error.code))
+            yield _data(error_body(status=status_of(error), message=error.message, code=error.code))
         except Exception:
             logger.exception("the stream %s failed", self.id)
             yield _data(error_body(status=500, message=f"stream {self.id} failed", code="internal_error"))
@@ -145,6 +149,8 @@ class LiveCall:
                     return
             elif isinstance(event, Piece) and not self._is_hybrid(index):
                 yield from self._text(index, sent[index].take(event.text, attempt=event.attempt))
+        if len(ended) < len(self._jobs):
+            raise StreamBroken("this server stops: ask again")
         if self._call.include_usage:
             yield _data(self._chunks.usage([ended[index] for index in sorted(ended)]))
 
@@ -183,12 +189,12 @@ def _gone() -> CallFailure:
     )
 
 
-def begin(call: Call, services: Services, *, is_gone: Callable[[], bool]) -> LiveCall:
+def begin(call: Call, services: Services, *, is_gone: Callable[[], bool], origin: Origin = ANYBODY) -> LiveCall:
     """Submit a job for each choice: all of them, or none stays. Raises InvalidRequest or Unavailable."""
     jobs: list[Job] = []
     try:
         for request in call.requests:
-            jobs.append(services.submitter.submit(request))
+            jobs.append(services.submitter.submit(request, origin))
     except MathcodeError:
         if jobs:
             LiveCall(call, jobs, services, is_gone=is_gone).close()

@@ -45,9 +45,11 @@ def error_body(*, status: int, message: str, code: str | None, param: str | None
 
 
 def failure_of(job: Job) -> CallFailure | None:
-    """Why this ended job has no answer to give; None for one that has."""
+    """Why this job has no answer to give; None for one that has."""
     if job.state is JobState.SUCCEEDED:
         return None
+    if not job.state.is_final:
+        return CallFailure(status=503, message="this server stops: ask again", code="server_stopping")
     if job.error is None:
         return CallFailure(status=500, message=f"the job {job.id} has no answer: ask again", code="engine_failed")
     code = job.error.code

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,35 +14,17 @@ import openai
 import pytest
 import requests
 from openai import AsyncOpenAI, OpenAI
-from openai.types.chat import ChatCompletionChunk
 
-from tests.harness import Installation
+from tests.harness import ROOT, Installation
+from tests.openai_calls import MATH_PROMPT, ask, client_of, job_ids, texts
 
 HYBRID_PROMPT = "Implement a numerical gradient descent algorithm with mathematical proof"
-MATH_PROMPT = "Solve the equation: 2x^2 + 5x - 3 = 0"
 
 
 @pytest.fixture(scope="module")
 def client(running: Installation) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as made:
+    with client_of(running) as made:
         yield made
-
-
-def ask(client: OpenAI, prompt: str = MATH_PROMPT, model: str = "mathcode", **fields: Any) -> Any:
-    given = {"max_completion_tokens": 12, "temperature": 0, **fields}
-    return client.chat.completions.create(model=model, messages=[{"role": "user", "content": prompt}], **given)
-
-
-def job_ids(response: Any) -> list[str]:
-    return [job["id"] for job in response.mathcode["jobs"]]
-
-
-def texts(chunks: list[ChatCompletionChunk], n: int = 1) -> list[str]:
-    joined = [""] * n
-    for chunk in chunks:
-        for choice in chunk.choices:
-            joined[choice.index] += choice.delta.content or ""
-    return joined
 
 
 @pytest.mark.parametrize(
@@ -240,6 +226,15 @@ def test_what_the_server_refuses_has_openais_shape(
     assert set(response.json()["error"]) == {"message", "type", "param", "code"}
 
 
+@pytest.mark.parametrize("header", ["Content-Length: x", "Transfer-Encoding: nonsense"])
+def test_malformed_http_has_openais_shape(running: Installation, header: str) -> None:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=5) as connection:
+        connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n".encode())
+        head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+    assert int(head.split()[1]) >= 400
+    assert set(json.loads(body)["error"]) == {"message", "type", "param", "code"}
+
+
 def test_extensions_reach_the_job(client: OpenAI, running: Installation) -> None:
     extra = {"force_task_type": "math", "priority": "high", "deadline_s": 60, "top_k": 3, "min_p": 0.1}
     request = running.job(job_ids(ask(client, extra_body=extra))[0])["request"]
@@ -272,3 +267,31 @@ def test_the_asynchronous_client_asks_many_at_once(running: Installation) -> Non
             return await asyncio.gather(*(one(number) for number in range(12)))
 
     assert all(asyncio.run(gather()))
+
+
+def run_example(example: str, url: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, f"examples/{example}", url],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_the_examples_print_answers(running: Installation) -> None:
+    chat, stream = (run_example(f"openai_{name}.py", f"{running.url}/v1") for name in ("chat", "stream"))
+    assert (chat.returncode, stream.returncode) == (0, 0), chat.stderr + stream.stderr
+    assert chat.stdout.count("> ") == 2
+    assert "[mathstral-scripted]" in chat.stdout
+    assert stream.stdout.endswith("\n[64 tokens]\n")
+    newest = running.get("/v1/jobs", params={"limit": 1}).json()["data"][0]["id"]
+    answer = running.job(newest)["answer"]["response"]
+    assert stream.stdout.startswith(answer)
+
+
+def test_an_example_says_what_went_wrong(running: Installation) -> None:
+    refused = run_example("openai_chat.py", f"{running.url}/v2")
+    assert refused.returncode == 1
+    assert "404" in refused.stderr

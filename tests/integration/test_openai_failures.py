@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from threading import Thread
 from typing import Any
 
@@ -27,39 +26,69 @@ from core.messages import (
     Verdict,
 )
 from stack.servers import ServerUrls
-from tests.harness import Installation, eventually
+from tests.harness import Installation, eventually, installation
+from tests.openai_calls import client_of, texts
 
 ASK: list[Any] = [{"role": "user", "content": "Prove it"}]
 
 
+@pytest.fixture(scope="module")
+def start(new_urls: Callable[[], ServerUrls], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """An installation of some processes, shared by the tests of this module."""
+
+    @contextmanager
+    def started(*names: str, **settings: str) -> Iterator[Installation]:
+        urls, directory = new_urls(), tmp_path_factory.mktemp("installation")
+        with installation(database_url=urls.database_url, redis_url=urls.redis_url, data_dir=directory) as made:
+            made.start(*names, **settings)
+            yield made
+
+    return started
+
+
+@pytest.fixture(scope="module")
+def alone(start: Callable[..., Any]) -> Iterator[Installation]:
+    """The API without any worker: jobs stay queued, unless a test ends them."""
+    with start("api", MATHCODE_CALL_WAIT_S="1") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def slow(start: Callable[..., Any]) -> Iterator[Installation]:
+    """Five tokens a second."""
+    with start("api", "mathstral", MATHCODE_SCRIPTED_DELAY_S="0.2") as made:
+        yield made
+
+
 @pytest.fixture
-def client(fresh: Installation) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{fresh.url}/v1", api_key="unused", max_retries=0) as made:
+def client(request: pytest.FixtureRequest) -> Iterator[OpenAI]:
+    """Of the installation that the test uses."""
+    names = [name for name in ("alone", "slow", "fresh") if name in request.fixturenames]
+    with client_of(request.getfixturevalue(names[0])) as made:
         yield made
 
 
 def ask(client: OpenAI, **fields: Any) -> Any:
+    """With OpenAI's own defaults."""
     return client.chat.completions.create(model="mathstral", messages=ASK, **fields)
 
 
-def newest_job(installation: Installation) -> str | None:
-    jobs = installation.get("/v1/jobs", params={"limit": 1}).json()["data"]
-    return str(jobs[0]["id"]) if jobs else None
-
-
-def text(chunks: list[Any]) -> str:
-    return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+def jobs_of(installation: Installation) -> list[str]:
+    """Their ids, newest first."""
+    return [str(job["id"]) for job in installation.get("/v1/jobs", params={"limit": 100}).json()["data"]]
 
 
 class Asked(Thread):
     """A call that is answered, or refused, while the test does something else."""
 
-    def __init__(self, call: Callable[[], Any]) -> None:
+    def __init__(self, installation: Installation, call: Callable[[], Any]) -> None:
         super().__init__(daemon=True)
         self._call = call
         self.answer: Any = None
         self.error: openai.APIError | None = None
+        before = jobs_of(installation)
         self.start()
+        self.job_id = eventually(lambda: jobs_of(installation) != before and jobs_of(installation)[0])
 
     def run(self) -> None:
         try:
@@ -68,58 +97,110 @@ class Asked(Thread):
             self.error = error
 
 
+def end(database_url: str, job_id: str, said: str) -> None:
+    """Give a job its answer in the ledger, without any event."""
+    completion = Completion(
+        model=ModelName.MATHSTRAL,
+        version="m",
+        text=said,
+        finish_reason=FinishReason.STOP,
+        prompt_tokens=1,
+        completion_tokens=1,
+    )
+    answer = Answer(response=said, model_used="m", completions=(completion,))
+    with closing(Database(database_url)) as database:
+        JobStore(database).close(job_id, Verdict(state=JobState.SUCCEEDED, answer=answer))
+
+
+def test_a_call_that_outlasts_the_wait_keeps_its_answer(alone: Installation, client: OpenAI) -> None:
+    before = jobs_of(alone)
+    with pytest.raises(openai.InternalServerError) as caught:
+        ask(client.with_options(max_retries=2))
+    assert (caught.value.status_code, caught.value.code) == (504, "still_running")
+    job_id, *others = jobs_of(alone)
+    assert others == before  # it was not asked again
+    assert f"/v1/jobs/{job_id}" in caught.value.message
+    assert alone.job(job_id)["cancel_requested_at"] is None
+    end(alone.database_url, job_id, "42")
+    assert alone.job(job_id)["answer"]["response"] == "42"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_hanging_up_cancels(alone: Installation, client: OpenAI, stream: bool) -> None:
+    with pytest.raises(openai.APITimeoutError):
+        list(ask(client.with_options(timeout=0.3), stream=stream))
+    assert alone.finished(jobs_of(alone)[0], within_s=10)["status"] == "cancelled"
+
+
+def test_text_that_begins_again_otherwise_ends_the_stream(alone: Installation, client: OpenAI) -> None:
+    asked = Asked(alone, lambda: list(ask(client, stream=True)))
+    with closing(EventLog.connect(alone.redis_url)) as events:
+        for attempt, said in ((1, "One two"), (2, "One t"), (2, "hree")):
+            if said == "One t":
+                events.append(asked.job_id, Restarted(model=ModelName.MATHSTRAL, attempt=2))
+            events.append(asked.job_id, Piece(model=ModelName.MATHSTRAL, attempt=attempt, text=said))
+        asked.join(10)
+    assert asked.error is not None
+    assert asked.error.code == "stream_broken"
+    assert alone.finished(asked.job_id, within_s=10)["status"] == "cancelled"
+
+
+def test_an_answer_without_events_comes_from_the_ledger(alone: Installation, client: OpenAI) -> None:
+    asked = Asked(alone, lambda: texts(list(ask(client, stream=True))))
+    end(alone.database_url, asked.job_id, "42")
+    asked.join(10)
+    assert asked.answer == ["42"]
+
+
+def test_closing_a_stream_cancels_every_choice(slow: Installation, client: OpenAI) -> None:
+    with ask(client, stream=True, n=2) as stream:
+        seen = [choice.index for _, chunk in zip(range(8), stream, strict=False) for choice in chunk.choices]
+    assert set(seen[2:]) == {0, 1}  # neither waits for the other to end
+    states = [slow.finished(job_id, within_s=10)["status"] for job_id in jobs_of(slow)[:2]]
+    assert states == ["cancelled"] * 2
+
+
+def test_jobs_that_end_without_an_answer_are_errors(slow: Installation, client: OpenAI) -> None:
+    before, patient = jobs_of(slow), client.with_options(max_retries=3)
+    with pytest.raises(openai.InternalServerError) as expired:
+        ask(patient, extra_body={"deadline_s": 0.5})
+    assert (expired.value.status_code, expired.value.code) == (504, "expired")
+    asked = Asked(slow, lambda: ask(patient))
+    slow.post(f"/v1/jobs/{asked.job_id}/cancel")
+    asked.join(10)
+    assert isinstance(asked.error, openai.ConflictError)
+    assert asked.error.code == "cancelled"
+    assert len(jobs_of(slow)) == len(before) + 2  # nothing was asked again
+
+
+def test_a_stream_that_fails_at_once_is_an_http_error_and_later_one_of_its_own(
+    slow: Installation, client: OpenAI
+) -> None:
+    with pytest.raises(openai.InternalServerError) as at_once:
+        ask(client, stream=True, extra_body={"deadline_s": 0.001})
+    assert at_once.value.status_code == 504
+    stream = ask(client, stream=True, extra_body={"deadline_s": 1})
+    with pytest.raises(openai.APIError) as later:
+        list(stream)
+    assert (at_once.value.code, later.value.code) == ("expired", "expired")
+
+
 def test_the_client_waits_out_a_full_server(fresh: Installation, client: OpenAI) -> None:
     fresh.start("api", "mathstral", MATHCODE_API_THREADS="2", MATHCODE_SCRIPTED_DELAY_S="0.05")
-    patient = client.with_options(max_retries=5)
     with ask(client, stream=True) as stream:
         next(iter(stream))
         with pytest.raises(openai.InternalServerError) as caught:
             ask(client)
         assert (caught.value.status_code, caught.value.code) == (503, "too_many_streams")
         assert 1 <= int(caught.value.response.headers["Retry-After"]) <= 120
-        asked = Asked(lambda: ask(patient, max_tokens=2))
         assert fresh.get("/v1/status").status_code == 200
-    asked.join(20)
-    assert asked.answer.choices[0].message.content
-
-
-def test_a_call_that_outlasts_the_wait_keeps_its_answer(fresh: Installation, client: OpenAI) -> None:
-    fresh.start("api", MATHCODE_CALL_WAIT_S="0.5")
-    with pytest.raises(openai.InternalServerError) as caught:
-        ask(client.with_options(max_retries=2), max_tokens=3)
-    assert (caught.value.status_code, caught.value.code) == (504, "still_running")
-    job_id = newest_job(fresh)
-    assert job_id is not None
-    assert f"/v1/jobs/{job_id}" in caught.value.message
-    assert len(fresh.get("/v1/jobs").json()["data"]) == 1  # it was not asked again
-    fresh.start("mathstral")
-    assert fresh.finished(job_id)["answer"]["response"]
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_hanging_up_cancels(fresh: Installation, client: OpenAI, stream: bool) -> None:
-    fresh.start("api")
-    with pytest.raises(openai.APITimeoutError):
-        for _ in ask(client.with_options(timeout=0.5), stream=stream):
-            pass
-    job_id = newest_job(fresh)
-    assert job_id is not None
-    assert fresh.finished(job_id, within_s=10)["status"] == "cancelled"
-
-
-def test_closing_a_stream_cancels_every_choice(fresh: Installation, client: OpenAI) -> None:
-    fresh.start("api", "mathstral", MATHCODE_SCRIPTED_DELAY_S="0.2")
-    with ask(client, stream=True, n=2) as stream:
-        seen = [choice.index for _, chunk in zip(range(8), stream, strict=False) for choice in chunk.choices]
-    assert set(seen[2:]) == {0, 1}  # neither waits for the other to end
-    jobs = fresh.get("/v1/jobs").json()["data"]
-    assert [fresh.finished(job["id"], within_s=10)["status"] for job in jobs] == ["cancelled"] * 2
+    response = ask(client.with_options(max_retries=5), max_tokens=2)
+    assert response.choices[0].message.content
 
 
 def test_a_worker_lost_in_mid_stream_repeats_nothing(fresh: Installation, client: OpenAI) -> None:
-    slow = {"MATHCODE_SCRIPTED_DELAY_S": "0.1"}
     fresh.start("api", "light", "beat")
-    fresh.start("mathstral", **slow)
+    fresh.start("mathstral", MATHCODE_SCRIPTED_DELAY_S="0.1")
     with ask(client, stream=True, max_tokens=30) as stream:
         chunks = []
         for chunk in stream:
@@ -127,64 +208,16 @@ def test_a_worker_lost_in_mid_stream_repeats_nothing(fresh: Installation, client
             if len(chunks) == 6:
                 fresh.kill("mathstral")
                 fresh.start("mathstral")
-    job_id = newest_job(fresh)
-    assert job_id is not None
-    assert text(chunks) == fresh.job(job_id)["answer"]["response"]
+    assert texts(chunks) == [fresh.job(jobs_of(fresh)[0])["answer"]["response"]]
     assert chunks[-1].choices[0].finish_reason == "length"
 
 
-def test_text_that_begins_again_otherwise_ends_the_stream(
-    fresh: Installation, client: OpenAI, urls: ServerUrls
-) -> None:
-    fresh.start("api")
-
-    def read() -> list[Any]:
-        with ask(client, stream=True) as stream:
-            return list(stream)
-
-    with closing(EventLog.connect(urls.redis_url)) as events:
-        follower = Asked(read)
-        job_id = eventually(lambda: newest_job(fresh))
-        events.append(job_id, Piece(model=ModelName.MATHSTRAL, attempt=1, text="One two"))
-        events.append(job_id, Restarted(model=ModelName.MATHSTRAL, attempt=2))
-        events.append(job_id, Piece(model=ModelName.MATHSTRAL, attempt=2, text="One t"))
-        events.append(job_id, Piece(model=ModelName.MATHSTRAL, attempt=2, text="hree"))
-        follower.join(10)
-    assert isinstance(follower.error, openai.APIError)
-    assert follower.error.code == "stream_broken"
-    assert fresh.finished(job_id, within_s=10)["status"] == "cancelled"
-
-
-def test_jobs_that_end_without_an_answer_are_errors(fresh: Installation, client: OpenAI) -> None:
-    fresh.start("api", "mathstral", MATHCODE_SCRIPTED_DELAY_S="0.5")
-    patient = client.with_options(max_retries=3)
-    with pytest.raises(openai.InternalServerError) as expired:
-        ask(patient, extra_body={"deadline_s": 0.7})
-    assert (expired.value.status_code, expired.value.code) == (504, "expired")
-    asked = Asked(lambda: ask(patient))
-    eventually(lambda: fresh.get("/v1/jobs", params={"status": "running"}).json()["data"])
-    fresh.post(f"/v1/jobs/{newest_job(fresh)}/cancel")
-    asked.join(10)
-    assert isinstance(asked.error, openai.ConflictError)
-    assert asked.error.code == "cancelled"
-    assert len(fresh.get("/v1/jobs").json()["data"]) == 2  # nothing was asked again
-    with (
-        pytest.raises(openai.APIError) as late,
-        ask(client, stream=True, extra_body={"deadline_s": 1.5}) as stream,
-    ):
-        list(stream)
-    assert late.value.code == "expired"
-
-
-def test_a_version_gone_while_the_job_waited_fails_by_name(
-    fresh: Installation, client: OpenAI, database: Database, urls: ServerUrls
-) -> None:
+def test_a_version_gone_while_the_job_waited_fails_by_name(fresh: Installation, database: Database) -> None:
     request = GenerationRequest(prompt="Prove it", version="v9", force_task_type=TaskType.MATH)
-    route = Route(task_type=TaskType.MATH, confidence=1.0, reasons=())
     job = JobStore(database).insert(
         NewJob(
             request=request,
-            route=route,
+            route=Route(task_type=TaskType.MATH, confidence=1.0, reasons=()),
             models=(ModelName.MATHSTRAL,),
             waiting=frozenset(),
             deadline_s=60,
@@ -195,31 +228,3 @@ def test_a_version_gone_while_the_job_waited_fails_by_name(
     ended = fresh.finished(job.id)
     assert (ended["status"], ended["error"]["code"]) == ("failed", "version_not_served")
     assert "v9" in ended["error"]["message"]
-
-
-def test_an_answer_without_events_comes_from_the_ledger(
-    fresh: Installation, client: OpenAI, database: Database
-) -> None:
-    fresh.start("api")
-    asked = Asked(lambda: text(list(ask(client, stream=True))))
-    job_id = eventually(lambda: newest_job(fresh))
-    completion = Completion(
-        model=ModelName.MATHSTRAL,
-        version="m",
-        text="42",
-        finish_reason=FinishReason.STOP,
-        prompt_tokens=1,
-        completion_tokens=1,
-    )
-    answer = Answer(response="42", model_used="m", completions=(completion,))
-    JobStore(database).close(job_id, Verdict(state=JobState.SUCCEEDED, answer=answer))
-    asked.join(10)
-    assert asked.answer == "42"
-
-
-def test_errors_before_a_stream_are_http_errors(fresh: Installation) -> None:
-    fresh.start("api", "mathstral", MATHCODE_CONTEXT_TOKENS="64")
-    body = {"model": "mathstral", "messages": ASK, "stream": True, "max_tokens": 65}
-    response = fresh.post("/v1/chat/completions", body)
-    assert response.status_code == 400
-    assert json.loads(response.content)["error"]["code"] == "context_length_exceeded"
