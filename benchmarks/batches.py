@@ -1,10 +1,11 @@
 """How fast is a batch taken in? From its creation until every line is checked and is a job in the ledger.
 
-    python -m benchmarks.batches [--lines 50000] [--rounds 3] [--answered 0]
+    python -m benchmarks.batches [--lines 50000] [--rounds 3] [--answered 0] [--prompt-bytes 0]
 
 Real servers, one API, the light worker and beat; no model worker, so that what answering costs is not in the
 figure. The light worker's memory is its resident set, before and at its highest. `--answered N` afterwards has
 workers with the scripted model answer a batch of N lines and measures until its files are written.
+`--prompt-bytes` makes each prompt at least so long: 50,000 of 3,800 are about 200 MB.
 """
 
 from __future__ import annotations
@@ -46,14 +47,14 @@ def main() -> None:
                 running.start("api", "light", "beat")
                 print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {arguments.lines} lines")
                 for number in range(arguments.rounds):
-                    _take_in(running, data_dir, arguments.lines, number)
+                    _take_in(running, arguments, number)
                 if arguments.answered:
-                    _answer(running, data_dir, arguments.answered)
+                    _answer(running, arguments)
 
 
-def _take_in(running: Installation, data_dir: Path, lines: int, number: int) -> None:
-    content = data_dir / "in.jsonl"
-    size = _write(content, lines)
+def _take_in(running: Installation, arguments: argparse.Namespace, number: int) -> None:
+    content, lines = running.data_dir / "in.jsonl", arguments.lines
+    size = _write(content, lines, arguments.prompt_bytes)
     start = time.perf_counter()
     file_id = _upload(running, content)
     uploaded = time.perf_counter()
@@ -76,20 +77,20 @@ def _take_in(running: Installation, data_dir: Path, lines: int, number: int) -> 
     print(f"         cancelled, its files written, in {time.perf_counter() - start:.2f} s")
 
 
-def _answer(running: Installation, data_dir: Path, lines: int) -> None:
+def _answer(running: Installation, arguments: argparse.Namespace) -> None:
     running.start("mathstral", "codestral")
-    content = data_dir / "in.jsonl"
-    _write(content, lines)
+    content = running.data_dir / "in.jsonl"
+    _write(content, arguments.answered, arguments.prompt_bytes)
     batch = _create(running, _upload(running, content))
     start = time.perf_counter()
     view = _ended(running, batch["id"])
     print(f"answered {view['request_counts']} in {time.perf_counter() - start:.2f} s with the scripted model")
 
 
-def _write(path: Path, lines: int) -> int:
+def _write(path: Path, lines: int, prompt_bytes: int) -> int:
     with path.open("w") as out:
         for number in range(lines):
-            prompt = PROMPTS[number % len(PROMPTS)].format(number)
+            prompt = PROMPTS[number % len(PROMPTS)].format(number).ljust(prompt_bytes, ".")
             messages = [{"role": "system", "content": "You are brief."}, {"role": "user", "content": prompt}]
             body = {"model": "mathcode", "messages": messages, "max_tokens": 1, "temperature": 0}
             line = {"custom_id": f"line-{number}", "method": "POST", "url": "/v1/chat/completions", "body": body}
@@ -153,6 +154,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lines", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--prompt-bytes", type=int, default=0)
     parser.add_argument("--answered", type=int, default=0)
     return parser.parse_args()
 

@@ -92,4 +92,9 @@ class BatchChecker:
 
 
 def _error(error: InvalidRequest, line: int | None) -> dict[str, Any]:
-    return {"code": error.code, "line": line, "message": error.message, "param": error.param}
+    """As the ledger can carry it: names that a line brings along may hold anything."""
+    texts = {"message": error.message, "param": error.param}
+    storable = {
+        name: text.replace("\0", "\N{REPLACEMENT CHARACTER}") if text else text for name, text in texts.items()
+    }
+    return {"code": error.code, "line": line, **storable}

@@ -48,7 +48,7 @@ class FilePage(_Given):
     after: str | None = None
     limit: Annotated[int, Field(ge=1, le=10_000)] = 10_000
     order: Literal["asc", "desc"] = "desc"
-    purpose: str | None = None
+    purpose: Annotated[str, Field(pattern="^[a-z_-]{1,64}$")] | None = None
 
 
 class BatchPage(_Given):

@@ -123,6 +123,8 @@ BAD_LINES: list[tuple[Any, str, str | None]] = [
     ({**chat_line("x"), "custom_id": 7}, "invalid_custom_id", "custom_id"),
     ({**chat_line("more"), "colour": "red"}, "unknown_field", "colour"),
     (chat_line("good"), "duplicate_custom_id", "custom_id"),
+    ({**chat_line("nul"), "a\0b": 1}, "unknown_field", "a\N{REPLACEMENT CHARACTER}b"),
+    (chat_line("nul", **{"c\0d": 1}), "unknown_parameter", "c\N{REPLACEMENT CHARACTER}d"),
     (chat_line("tools", tools=[{"type": "function"}]), "unsupported_parameter", "tools"),
     (chat_line("hot", temperature=3), "invalid_value", "temperature"),
     (chat_line("stream", stream=True), "unsupported_parameter", "stream"),

@@ -74,7 +74,7 @@ def test_pages_list_every_file_once_in_both_orders(client: OpenAI, api: Installa
     assert oldest[-5:] == made
     assert list(client.files.list(purpose="batch_output")) == []
     assert api.get("/v1/files", params={"limit": 2}).json()["has_more"] is True
-    for bad in ({"limit": 0}, {"order": "random"}, {"after": "x"}, {"colour": "red"}):
+    for bad in ({"limit": 0}, {"purpose": "a\0"}, {"order": "random"}, {"after": "x"}, {"colour": "red"}):
         assert api.get("/v1/files", params=bad).status_code in (400, 404)
 
 
