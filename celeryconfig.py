@@ -63,6 +63,11 @@ beat_schedule = {
             "expires": 10 * _settings.reconcile_s,
         },
     },
+    "batches": {
+        "task": "mathcode.batches",
+        "schedule": _settings.reconcile_s,
+        "options": {"queue": QueueName.LIGHT.value, "expires": 10 * _settings.reconcile_s},
+    },
     "watch": {
         "task": "mathcode.watch",
         "schedule": _settings.check_interval_s,

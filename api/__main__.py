@@ -16,7 +16,9 @@ from waitress.server import create_server
 from waitress.task import ErrorTask
 
 from api.app import create_app
+from api.error_shapes import render_error
 from api.services import Services
+from api.uploads import parser_for, upload_limit
 from core.errors import ConfigurationError, DatabaseUnavailable
 from core.logs import configure_logging
 from core.settings import Settings, load_settings
@@ -51,11 +53,13 @@ def serve(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         threads=settings.api_threads,
-        max_request_body_size=BODY_SLACK * settings.max_body_bytes,
+        max_request_body_size=upload_limit(settings),
+        channel_request_lookahead=1,  # reads on while a request is answered, and so sees that a client is gone
         send_bytes=1,  # a piece of text leaves when it appears, not when a buffer is full
         ident=None,
     )
 
+    JsonChannel.parser_class = parser_for(BODY_SLACK * settings.max_body_bytes)
     server.channel_class = JsonChannel
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -74,7 +78,8 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]
     def execute(self) -> None:
         error = self.request.error
         code = "body_too_large" if error.code == 413 else error.reason.lower().replace(" ", "_")
-        content = {"error": {"code": code, "message": error.body, "param": None}}
+        path = str(getattr(self.request, "path", ""))  # not known where the request line itself is malformed
+        content = render_error(path, status=error.code, code=code, message=error.body)
         body = json.dumps(content).encode()
         self.status = f"{error.code} {error.reason}"
         self.response_headers.append(("Content-Type", "application/json"))

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from celery import Celery
 from flask import Flask
 
 from api import errors
+from api.routes import batches as batch_routes
+from api.routes import files as file_routes
 from api.routes import jobs as job_routes
+from api.routes import openai as openai_routes
 from api.routes import status as status_routes
 from api.routes import training as training_routes
 from api.seats import Seats
 from api.services import Services, attach
+from core.batches import BatchStore
 from core.database import Database
 from core.events import EventLog
+from core.files import FileStore
 from core.jobs import JobStore
 from core.lanes import LaneStore
-from core.messages import ModelName
 from core.model_versions import VersionStore
 from core.roster import Roster
 from core.settings import Settings
-from ensemble.engine.tokenizer import Tokenizer, load_tokenizer
-from ensemble.models import describe_model
-from ensemble.routing import Router
-from tasks.admission import Admission
 from tasks.celery_app import app as celery_app
 from tasks.closing import Closer
+from tasks.corridor import build_admission, build_router
 from tasks.doorbell import Doorbell
 from tasks.lanes import Lanes
+from tasks.served import ServedVersions
 from tasks.submit import Submitter
 
 # Statements take a millisecond: more connections than this would only wait for each other in PostgreSQL.
@@ -43,7 +43,10 @@ def create_app(settings: Settings, celery: Celery = celery_app) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     attach(app.extensions, build_services(settings, celery))
     errors.register(app)
+    app.register_blueprint(batch_routes.blueprint)
+    app.register_blueprint(file_routes.blueprint)
     app.register_blueprint(job_routes.blueprint)
+    app.register_blueprint(openai_routes.blueprint)
     app.register_blueprint(status_routes.blueprint)
     app.register_blueprint(training_routes.blueprint)
     return app
@@ -56,13 +59,15 @@ def build_services(settings: Settings, celery: Celery) -> Services:
     doorbell = Doorbell(celery)
     roster = Roster(database, beat_s=settings.beat_s)
     lanes = Lanes(store=LaneStore(database), roster=roster, doorbell=doorbell, low_share=settings.low_share)
+    served = ServedVersions(roster)
     submitter = Submitter(
         jobs=jobs,
-        router=_router(settings),
-        admission=_admission(settings),
+        router=build_router(settings),
+        admission=build_admission(settings),
         doorbell=doorbell,
         closer=Closer(jobs=jobs, events=events, lanes=lanes),
         lanes=lanes,
+        served=served,
         deadline_s=settings.deadline_s,
     )
     return Services(
@@ -72,26 +77,10 @@ def build_services(settings: Settings, celery: Celery) -> Services:
         events=events,
         roster=roster,
         versions=VersionStore(database),
+        served=served,
         submitter=submitter,
+        doorbell=doorbell,
+        files=FileStore(database),
+        batches=BatchStore(database),
         seats=Seats(settings.api_threads // 2),
     )
-
-
-def _router(settings: Settings) -> Router:
-    return Router(
-        math_keywords=settings.math_keywords,
-        code_keywords=settings.code_keywords,
-        hybrid_keywords=settings.hybrid_keywords,
-        default=settings.default_task_type,
-    )
-
-
-def _admission(settings: Settings) -> Admission:
-    specs = {model: describe_model(model, settings) for model in ModelName}
-
-    @cache  # loaded when the first long prompt arrives: short ones are admitted without counting
-    def tokenizer_of(model: ModelName) -> Tokenizer:
-        return load_tokenizer(specs[model].directory)
-
-    context_tokens = {model: spec.context_tokens for model, spec in specs.items()}
-    return Admission(context_tokens=context_tokens, tokenizer_of=tokenizer_of)

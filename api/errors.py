@@ -1,4 +1,4 @@
-"""Every error leaves as one JSON object: {"error": {"code", "message", "param"}}."""
+"""Every error leaves as one JSON object: {"error": {"code", "message", "param"}}, or OpenAI's at its doors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from flask import Flask, Response, g, jsonify, request
 from uuid_utils import uuid7
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from core.errors import BodyTooLarge, InvalidRequest, JobNotFound, MathcodeError, RunNotFound, Unavailable
+from api.error_shapes import render_error
+from core.batch_errors import BatchNotFound, Conflict, StoredFileNotFound
+from core.errors import (
+    BodyTooLarge,
+    InvalidRequest,
+    JobNotFound,
+    MathcodeError,
+    ModelNotFound,
+    RunNotFound,
+    Unavailable,
+)
 
 RETRY_AFTER_S = 1
 
@@ -27,8 +37,10 @@ def register(app: Flask) -> None:
 def status_of(error: MathcodeError) -> int:
     """The HTTP status that says who must act."""
     match error:
-        case JobNotFound() | RunNotFound():
+        case JobNotFound() | ModelNotFound() | RunNotFound() | StoredFileNotFound() | BatchNotFound():
             return 404
+        case Conflict():
+            return 409
         case BodyTooLarge():
             return 413
         case InvalidRequest():
@@ -40,7 +52,7 @@ def status_of(error: MathcodeError) -> int:
 
 
 def _render(*, code: str, message: str, param: str | None, status: int) -> Response:
-    response = jsonify({"error": {"code": code, "message": message, "param": param}})
+    response = jsonify(render_error(request.path, status=status, code=code, message=message, param=param))
     response.status_code = status
     return response
 
@@ -50,6 +62,8 @@ def _on_known(error: MathcodeError) -> Response:
     response = _render(code=error.code, message=error.message, param=param, status=status_of(error))
     if isinstance(error, Unavailable):
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if isinstance(error, Conflict):
+        response.headers["x-should-retry"] = "false"  # OpenAI's client would repeat it
     return response
 
 

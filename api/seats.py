@@ -20,7 +20,7 @@ class Seats:
         with self._lock:
             if self._free == 0:
                 raise TooManyStreams(
-                    f"{self._number} event streams are open on this server, its limit "
+                    f"{self._number} event streams and waiting calls are open on this server, its limit "
                     "(half of MATHCODE_API_THREADS): poll the job, or try again later"
                 )
             self._free -= 1

@@ -8,12 +8,16 @@ from typing import cast
 from flask import current_app
 
 from api.seats import Seats
+from core.batches import BatchStore
 from core.database import Database
 from core.events import EventLog
+from core.files import FileStore
 from core.jobs import JobStore
 from core.model_versions import VersionStore
 from core.roster import Roster
 from core.settings import Settings
+from tasks.doorbell import Doorbell
+from tasks.served import ServedVersions
 from tasks.submit import Submitter
 
 _KEY = "mathcode"
@@ -27,7 +31,11 @@ class Services:
     events: EventLog
     roster: Roster
     versions: VersionStore
+    served: ServedVersions
     submitter: Submitter
+    doorbell: Doorbell
+    files: FileStore
+    batches: BatchStore
     seats: Seats
 
 

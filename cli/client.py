@@ -80,7 +80,9 @@ class ApiClient:
 
     def _call(self, method: str, path: str, **options: Any) -> requests.Response:
         try:
-            response = self._session.request(method, f"{self._base_url}{path}", timeout=TIMEOUT_S, **options)
+            response = self._session.request(
+                method, f"{self._base_url}{path}", **{"timeout": TIMEOUT_S, **options}
+            )
         except requests.RequestException as error:
             raise Unavailable(f"no API answers at {self._base_url}: start it with `mathcode up`") from error
         if response.ok:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cli.ask import ask
+from cli.batch import batch
 from cli.corpus import corpus
 from cli.demo import demo
 from cli.down import down
@@ -53,6 +54,7 @@ for command in (
     down,
     status,
     ask,
+    batch,
     route,
     demo,
     engine,

@@ -13,7 +13,7 @@ class DoorSettings(BaseModel):
     api_threads: int = env(
         "MATHCODE_API_THREADS",
         32,
-        "Threads of the API server; half of them may follow event streams.",
+        "Threads of the API server; half of them may follow event streams or wait for answers.",
         ge=2,
         le=1024,
     )
@@ -24,4 +24,22 @@ class DoorSettings(BaseModel):
         "Part of all slots that jobs of low priority of one key, such as batches, may take.",
         gt=0,
         le=1,
+    )
+    call_wait_s: float = env(
+        "MATHCODE_CALL_WAIT_S",
+        540.0,
+        "How long a call of `/v1/chat/completions` or `/v1/completions` that is not streamed waits for its "
+        "answer, in seconds; OpenAI's client gives up after 600.",
+        gt=0,
+        le=86_400,
+    )
+    max_file_bytes: int = env(
+        "MATHCODE_MAX_FILE_BYTES",
+        209_715_200,
+        "Largest file of `/v1/files`, in bytes, whatever other bodies may have.",
+        ge=1024,
+        le=2_147_483_647,
+    )
+    max_batch_lines: int = env(
+        "MATHCODE_MAX_BATCH_LINES", 50_000, "Most requests of one batch.", ge=1, le=1_000_000
     )

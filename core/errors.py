@@ -5,6 +5,7 @@ MathcodeError
 │   ├── PromptTooLong
 │   ├── BodyTooLarge
 │   ├── JobNotFound
+│   ├── ModelNotFound
 │   ├── RunNotFound
 │   ├── SourceUnusable
 │   ├── VersionNotFound
@@ -16,6 +17,7 @@ MathcodeError
 │   ├── VersionOutOfReach
 │   ├── CardBusy
 │   ├── FolderBusy
+│   ├── StreamBroken
 │   └── TooManyStreams
 └── ConfigurationError        the operator changes the installation
     ├── AdapterError
@@ -89,6 +91,15 @@ class JobNotFound(InvalidRequest):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"there is no job {job_id[:64]!r}: use an id that POST /v1/jobs returned", param="id")
+
+
+class ModelNotFound(InvalidRequest):
+    """No model has this name, or no living worker serves this version of it."""
+
+    code = "model_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no model {name[:64]!r}: GET /v1/models lists those there are", param="model")
 
 
 class RunNotFound(InvalidRequest):
@@ -171,6 +182,10 @@ class FolderBusy(Unavailable):
     """Another process trains in the folder of a run."""
 
     code = "folder_busy"
+class StreamBroken(Unavailable):
+    """What was streamed of a text cannot be continued."""
+
+    code = "stream_broken"
 
 
 class TooManyStreams(Unavailable):

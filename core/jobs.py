@@ -40,7 +40,7 @@ HEAD = 200
 _SUMMARIES = """SELECT id::text, state, task_type, left(request ->> 'prompt', %(head)s) AS prompt,
     created_at, finished_at FROM job"""
 
-_COLUMNS = """id::text, state, request::text, route::text, answer::text, error::text, created_at, started_at,
+JOB_COLUMNS = """id::text, state, request::text, route::text, answer::text, error::text, created_at, started_at,
     finished_at, deadline_at, cancel_requested_at, is_held, key_id"""
 
 
@@ -51,6 +51,7 @@ class Origin:
     key_id: str | None = None
     batch_id: str | None = None
     batch_line: int | None = None
+    batch_choice: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,12 +125,12 @@ class JobStore:
     def get(self, job_id: str) -> Job:
         """The job, or JobNotFound, also for what is not an id at all."""
         rows = self._database.fetch(
-            f"SELECT {_COLUMNS} FROM job WHERE id = %(id)s",  # noqa: S608
+            f"SELECT {JOB_COLUMNS} FROM job WHERE id = %(id)s",  # noqa: S608
             {"id": parse_id(job_id)},
         )
         if not rows:
             raise JobNotFound(job_id)
-        return _job(rows[0])
+        return read_job(rows[0])
 
     def state(self, job_id: str) -> JobState:
         """Only where the job stands; JobNotFound as for `get`."""
@@ -203,7 +204,8 @@ def _insert_parameters(new: NewJob) -> dict[str, object]:
     }
 
 
-def _job(row: Row) -> Job:
+def read_job(row: Row) -> Job:
+    """A row of JOB_COLUMNS."""
     return Job(
         id=row["id"],
         state=JobState(row["state"]),

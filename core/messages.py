@@ -81,6 +81,7 @@ class FailureCode(StrEnum):
     EXPIRED = "expired"
     ENGINE_FAILED = "engine_failed"
     DEAD = "dead"  # the attempt cap was reached: its worker was lost too often
+    VERSION_NOT_SERVED = "version_not_served"  # the worker's engine does not have the weights that were asked for
     TRAINING = "training"  # its model's card is lent to a training, and the other model's text is there
 
 

@@ -12,6 +12,8 @@ class EngineMetrics(BaseModel):
 
     version: str
     """The weights that new requests get."""
+    versions: tuple[str, ...] = ()
+    """All weights that a request may ask for by name, that one among them."""
     is_asleep: bool
     """Its memory is given back; requests wait."""
     running: int

@@ -13,13 +13,15 @@ class Work:
     """One completion to generate.
 
     `deadline` is in seconds since the epoch (None: no deadline). Setting `cancelled` ends the work within one
-    decoding step; so does passing the deadline. Both keep the text generated until then.
+    decoding step; so does passing the deadline. Both keep the text generated until then. `version` asks for exact
+    weights: an engine that does not have them fails the work with VERSION_NOT_SERVED and never uses others.
     """
 
     messages: tuple[ChatMessage, ...]
     sampling: Sampling
     priority: Priority = Priority.NORMAL
     deadline: float | None = None
+    version: str | None = None
     cancelled: Event = field(default_factory=Event)
 
 

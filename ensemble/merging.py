@@ -25,6 +25,7 @@ _STATES = {
     FailureCode.DEAD: JobState.DEAD,
     FailureCode.EXPIRED: JobState.EXPIRED,
     FailureCode.PROMPT_TOO_LONG: JobState.FAILED,
+    FailureCode.VERSION_NOT_SERVED: JobState.FAILED,
     FailureCode.ENGINE_FAILED: JobState.FAILED,
     FailureCode.TRAINING: JobState.FAILED,
 }

@@ -11,6 +11,8 @@ from ensemble import prompting
 
 # What the chat format adds around each message, in tokens, is always less than this.
 FORMAT_TOKENS = 16
+# What `prompting` adds to a request, in bytes, is always less than this.
+FRAME_BYTES = 1024
 
 
 class Tokenizer(Protocol):
@@ -32,6 +34,12 @@ class Admission:
         for model in prompting.models_for(route.task_type):
             messages = prompting.compose(request, model=model, task_type=route.task_type)
             self._check_one(model, messages, max_tokens=request.sampling.max_tokens or 1)
+
+    def surely_fits(self, request: GenerationRequest) -> bool:
+        """Whether bytes alone settle that every model can hold it, alone or with the other."""
+        texts = (request.prompt, *(turn.content for turn in request.history))
+        upper_bound = FRAME_BYTES + sum(len(text.encode()) + FORMAT_TOKENS for text in texts)
+        return upper_bound + (request.sampling.max_tokens or 1) <= min(self._context_tokens.values())
 
     def _check_one(self, model: ModelName, messages: tuple[ChatMessage, ...], *, max_tokens: int) -> None:
         context = self._context_tokens[model]

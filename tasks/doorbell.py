@@ -22,6 +22,7 @@ from tasks.queues import STEPS, QueueName
 GENERATE = "mathcode.generate"
 MERGE = "mathcode.merge"
 TRAIN = "mathcode.train"
+BATCHES = "mathcode.batches"
 CANCEL = "cancel_job"
 
 # After a failure publishing pauses this long, so that a dead broker costs one timeout and not one per request.
@@ -49,6 +50,11 @@ class Doorbell:
     def announce_training(self, run_id: int) -> bool:
         options = _options(Priority.NORMAL)
         return self._publish(self._app.signature(TRAIN, args=(run_id,), queue=QueueName.TRAINING.value, **options))
+
+    def announce_batches(self) -> bool:
+        """Have the light worker look at batches now; it looks at intervals anyway."""
+        options = _options(Priority.NORMAL)
+        return self._publish(self._app.signature(BATCHES, queue=QueueName.LIGHT.value, **options))
 
     def announce_cancel(self, job_id: str) -> None:
         """Tell running workers at once; those that miss it see the flag at their next heartbeat."""

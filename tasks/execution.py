@@ -133,6 +133,7 @@ def _work(claim: Claim, stop: Event, *, notes: str | None) -> Work:
         sampling=claim.request.sampling,
         priority=claim.request.priority,
         deadline=claim.deadline,
+        version=claim.request.version,
         cancelled=stop,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.errors import ConfigurationError
+from tasks.batches import Batches
 from tasks.closing import Closer
 from tasks.execution import Executor
 from tasks.ports import Trainer
@@ -15,13 +16,14 @@ from tasks.watching import Watcher
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """`executor` is None in a process without a model."""
+    """`executor` is None in a process without a model, `batches` in one with a model."""
 
     running: Running
     closer: Closer
     reconciler: Reconciler
     watcher: Watcher
     executor: Executor | None = None
+    batches: Batches | None = None
 
 
 _bound: list[Host] = []
@@ -48,6 +50,13 @@ def current_executor() -> Executor:
     if executor is None:
         raise ConfigurationError("this worker serves no model: start one with -Q mathstral or -Q codestral")
     return executor
+
+
+def current_batches() -> Batches:
+    batches = current_host().batches
+    if batches is None:
+        raise ConfigurationError("this worker advances no batches: start one with -Q light")
+    return batches
 
 
 def current_watcher() -> Watcher:

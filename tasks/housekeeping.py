@@ -6,7 +6,8 @@ import logging
 
 from core.errors import DatabaseUnavailable
 from tasks.celery_app import app
-from tasks.host import current_host
+from tasks.doorbell import BATCHES
+from tasks.host import current_batches, current_host
 
 logger = logging.getLogger(__name__)
 
@@ -17,3 +18,12 @@ def reconcile() -> None:
         current_host().reconciler.reconcile()
     except DatabaseUnavailable as error:
         logger.warning("nothing reconciled: %s", error)
+
+
+@app.task(name=BATCHES)
+def advance_batches() -> None:
+    """Also sent whenever a batch is made or cancelled."""
+    try:
+        current_batches().advance_all()
+    except DatabaseUnavailable as error:
+        logger.warning("batches wait: %s", error)

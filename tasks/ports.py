@@ -29,8 +29,8 @@ class Engine(Protocol):
     def generate(self, work: Work) -> Iterator[Delta | Completion | Failure]:
         """Yield text as it appears, then exactly one `Completion` or `Failure`, then end.
 
-        Expected failures (prompt too long, cancelled, expired, engine broken) are yielded, not raised. Closing the
-        iterator early cancels the work.
+        Expected failures (prompt too long, cancelled, expired, version not served, engine broken) are yielded, not
+        raised. Closing the iterator early cancels the work.
         """
 
     def metrics(self) -> EngineMetrics:

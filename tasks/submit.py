@@ -10,6 +10,7 @@ from tasks.admission import Admission
 from tasks.closing import Closer
 from tasks.doorbell import Doorbell
 from tasks.lanes import Lanes
+from tasks.served import ServedVersions
 
 ANYBODY = Origin()
 
@@ -26,6 +27,7 @@ class Submitter:
         doorbell: Doorbell,
         closer: Closer,
         lanes: Lanes,
+        served: ServedVersions,
         deadline_s: float,
     ) -> None:
         self._jobs = jobs
@@ -34,6 +36,7 @@ class Submitter:
         self._doorbell = doorbell
         self._closer = closer
         self._lanes = lanes
+        self._served = served
         self._deadline_s = deadline_s
 
     def submit(self, request: GenerationRequest, origin: Origin = ANYBODY) -> Job:
@@ -41,26 +44,34 @@ class Submitter:
 
         Raises InvalidRequest (nothing was stored) or DatabaseUnavailable (it is not known to be stored).
         """
+        new = self.prepare(request, origin)
+        job = self._jobs.insert(new)
+        if not job.is_held:
+            can_begin = [model for model in new.models if model not in new.waiting]
+            self._doorbell.announce(job.id, can_begin, request.priority)
+        return job
+
+    def prepare(self, request: GenerationRequest, origin: Origin = ANYBODY) -> NewJob:
+        """The job as it would be accepted; nothing is stored. Raises InvalidRequest or DatabaseUnavailable."""
         route = self._route(request)
         self._admission.check(request, route)
+        self._served.check(request, route.task_type)
         models = prompting.models_for(route.task_type)
         is_sequential = route.task_type is TaskType.HYBRID and request.strategy is Strategy.SEQUENTIAL
-        waiting = frozenset(models[1:]) if is_sequential else frozenset[ModelName]()
-        deadline_s = request.deadline_s or self._deadline_s
-        job = self._jobs.insert(
-            NewJob(
-                request=request,
-                route=route,
-                models=models,
-                waiting=waiting,
-                deadline_s=deadline_s,
-                window=self._lanes.window(route.task_type, request.priority),
-                origin=origin,
-            )
+        return NewJob(
+            request=request,
+            route=route,
+            models=models,
+            waiting=frozenset(models[1:]) if is_sequential else frozenset[ModelName](),
+            deadline_s=request.deadline_s or self._deadline_s,
+            window=self._lanes.window(route.task_type, request.priority),
+            origin=origin,
         )
-        if not job.is_held:
-            self._doorbell.announce(job.id, [model for model in models if model not in waiting], request.priority)
-        return job
+
+    def check(self, request: GenerationRequest) -> None:
+        """Raise what `prepare` would, without routing what fits wherever it goes."""
+        if request.version is not None or not self._admission.surely_fits(request):
+            self.prepare(request)
 
     def _route(self, request: GenerationRequest) -> Route:
         """Bare text has one continuation: where both models would answer, the code model does."""

@@ -23,7 +23,9 @@ from core.repairs import RepairStore
 from core.roster import Roster, WorkerState
 from core.settings import Settings
 from core.training_runs import RunStore
+from tasks.batches import Batches, build_batches
 from tasks.closing import Closer
+from tasks.corridor import build_admission, build_router
 from tasks.doorbell import Doorbell
 from tasks.execution import Executor
 from tasks.host import Host, bind_host
@@ -32,6 +34,8 @@ from tasks.ports import Engine
 from tasks.queues import QueueName
 from tasks.reconciliation import Reconciler
 from tasks.running import Running
+from tasks.served import ServedVersions
+from tasks.submit import Submitter
 from tasks.watching import Watcher
 from worker.adoption import Adoption
 from worker.ceding import Ceding, await_card
@@ -213,8 +217,28 @@ class _Builder:
             else None
         )
         return Host(
-            running=self._running, closer=closer, reconciler=reconciler, watcher=watcher, executor=executor
+            running=self._running,
+            closer=closer,
+            reconciler=reconciler,
+            watcher=watcher,
+            executor=executor,
+            batches=self._batches(doorbell, closer, lanes),
         )
+
+    def _batches(self, doorbell: Doorbell, closer: Closer, lanes: Lanes) -> Batches | None:
+        if self._queue is not QueueName.LIGHT:
+            return None
+        submitter = Submitter(
+            jobs=JobStore(self._database),
+            router=build_router(self._settings),
+            admission=build_admission(self._settings),
+            doorbell=doorbell,
+            closer=closer,
+            lanes=lanes,
+            served=ServedVersions(self._roster),
+            deadline_s=self._settings.deadline_s,
+        )
+        return build_batches(self._database, self._settings, submitter=submitter, lanes=lanes)
 
 
 def _load_engine(queue: QueueName, settings: Settings) -> Engine | None:

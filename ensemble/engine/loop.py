@@ -55,6 +55,7 @@ class Loop(Generic[State]):
         meter = self._meter
         return EngineMetrics(
             version=self.current.name,
+            versions=self._versions.names,
             is_asleep=self._is_asleep,
             running=self.running,
             waiting=self.waiting + arrivals,
@@ -81,6 +82,7 @@ class Loop(Generic[State]):
         now = time.time()
         for sequence in self._scheduler.everyone():
             sequence.expire(now)
+            self._refuse_unserved(sequence)
         self._retire()
         if not self._is_asleep:
             self._scheduler.admit(self._takes_in)
@@ -99,6 +101,7 @@ class Loop(Generic[State]):
         """Raises EngineUnavailable, and sleeps on, where memory is lacking."""
         if not self._is_asleep:
             return
+        self._versions.keep_needed()
         try:
             self._runner.wake(self._versions.needed())
         except OutOfMemory as error:
@@ -110,6 +113,7 @@ class Loop(Generic[State]):
         place = self._versions.free_place()
         if place is None:
             raise EngineUnavailable("requests on an earlier version are still running: try again later")
+        self._versions.vacate(place)
         self._runner.place_adapter(place, adapter)
         self._versions.serve(name, place)
 
@@ -118,7 +122,9 @@ class Loop(Generic[State]):
         self._versions.serve_base()
 
     def _takes_in(self, sequence: Sequence) -> bool:
-        version = sequence.version if sequence.has_begun else self._versions.current
+        version = self._version_for(sequence)
+        if version is None:
+            return False
         state = self._runner.admit(
             sequence.prompt,
             sequence.work.sampling,
@@ -130,6 +136,18 @@ class Loop(Generic[State]):
             return False
         sequence.begin(state, version)
         return True
+
+    def _version_for(self, sequence: Sequence) -> Version | None:
+        """The one it began with, or would begin with now; None if it asks for one that is not here."""
+        if sequence.has_begun:
+            return sequence.version
+        asked = sequence.work.version
+        return self._versions.current if asked is None else self._versions.named(asked)
+
+    def _refuse_unserved(self, sequence: Sequence) -> None:
+        if self._version_for(sequence) is None:
+            message = f"this worker does not serve {sequence.work.version} any more: ask for a version it serves"
+            sequence.fail(FailureCode.VERSION_NOT_SERVED, message)
 
     def _step(self) -> None:
         batch = self._scheduler.running

@@ -9,9 +9,14 @@ from core.work import Delta, Work
 from tasks.ports import Engine
 
 
-def work(prompt: str = "Solve 2x^2 + 5x - 3 = 0", deadline: float | None = None, **sampling: Any) -> Work:
+def work(
+    prompt: str = "Solve 2x^2 + 5x - 3 = 0",
+    deadline: float | None = None,
+    version: str | None = None,
+    **sampling: Any,
+) -> Work:
     message = ChatMessage(role="user", content=prompt)
-    return Work(messages=(message,), sampling=Sampling(**sampling), deadline=deadline)
+    return Work(messages=(message,), sampling=Sampling(**sampling), deadline=deadline, version=version)
 
 
 def run(engine: Engine, asked: Work) -> tuple[list[str], Completion | Failure]:

@@ -1,0 +1,89 @@
+"""OpenAI's doors: `/v1/models`, `/v1/chat/completions`, `/v1/completions`."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+from flask import Blueprint, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from api import calls
+from api.formats import openai_models
+from api.services import services
+from core.dialects import openai
+
+blueprint = Blueprint("openai", __name__, url_prefix="/v1")
+
+
+@blueprint.get("/models")
+def models() -> ResponseReturnValue:
+    return jsonify(openai_models.render_models(services().served.all()))
+
+
+@blueprint.get("/models/<path:name>")
+def model(name: str) -> ResponseReturnValue:
+    return jsonify(openai_models.render_model(name, services().served.all()))
+
+
+@blueprint.post("/chat/completions")
+def chat() -> ResponseReturnValue:
+    return _answer(openai.CHAT)
+
+
+@blueprint.post("/completions")
+def text() -> ResponseReturnValue:
+    return _answer(openai.TEXT)
+
+
+def _answer(endpoint: str) -> Response:
+    s = services()
+    call = openai.parse(endpoint, request.get_data(), default_strategy=s.settings.strategy)
+    seat = s.seats.take()
+    try:
+        live = calls.begin(call.reproducible(secrets.randbits(62)), s, is_gone=_is_gone())
+        response = _stream(live) if call.stream else _wait(call, live)
+    except BaseException:
+        seat.leave()
+        raise
+    response.call_on_close(live.close)
+    response.call_on_close(seat.leave)
+    return response
+
+
+def _is_gone() -> Callable[[], bool]:
+    """Whether the client has hung up; a server that cannot say so finds out when it next writes."""
+    probe: Callable[[], bool] = request.environ.get("waitress.client_disconnected", lambda: False)
+    return probe
+
+
+def _wait(call: openai.Call, live: calls.LiveCall) -> Response:
+    try:
+        result = live.wait(patience_s=services().settings.call_wait_s)
+    except BaseException:
+        live.close()
+        raise
+    if isinstance(result, openai.CallFailure):
+        return _refuse(result)
+    return jsonify(openai.render(call, live.id, result))
+
+
+def _stream(live: calls.LiveCall) -> Response:
+    try:
+        stream = live.stream()
+    except BaseException:
+        live.close()
+        raise
+    if isinstance(stream, openai.CallFailure):
+        return _refuse(stream)
+    return Response(stream, mimetype="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+def _refuse(failure: openai.CallFailure) -> Response:
+    response = jsonify(failure.body)
+    response.status_code = failure.status
+    if failure.is_final:
+        response.headers["x-should-retry"] = "false"
+    elif failure.status == 503:
+        response.headers["Retry-After"] = "1"
+    return response

@@ -1,0 +1,32 @@
+"""What every door's requests pass before they become jobs, as the settings have it."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from core.messages import ModelName
+from core.settings import Settings
+from ensemble.engine.tokenizer import Tokenizer, load_tokenizer
+from ensemble.models import describe_model
+from ensemble.routing import Router
+from tasks.admission import Admission
+
+
+def build_router(settings: Settings) -> Router:
+    return Router(
+        math_keywords=settings.math_keywords,
+        code_keywords=settings.code_keywords,
+        hybrid_keywords=settings.hybrid_keywords,
+        default=settings.default_task_type,
+    )
+
+
+def build_admission(settings: Settings) -> Admission:
+    specs = {model: describe_model(model, settings) for model in ModelName}
+
+    @cache  # loaded when the first long prompt arrives: short ones are admitted without counting
+    def tokenizer_of(model: ModelName) -> Tokenizer:
+        return load_tokenizer(specs[model].directory)
+
+    context_tokens = {model: spec.context_tokens for model, spec in specs.items()}
+    return Admission(context_tokens=context_tokens, tokenizer_of=tokenizer_of)
