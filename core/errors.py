@@ -182,6 +182,8 @@ class FolderBusy(Unavailable):
     """Another process trains in the folder of a run."""
 
     code = "folder_busy"
+
+
 class StreamBroken(Unavailable):
     """What was streamed of a text cannot be continued."""
 
