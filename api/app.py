@@ -7,7 +7,7 @@ from functools import cache
 from celery import Celery
 from flask import Flask
 
-from api import errors
+from api import callers, errors
 from api.routes import jobs as job_routes
 from api.routes import status as status_routes
 from api.routes import training as training_routes
@@ -15,8 +15,11 @@ from api.seats import Seats
 from api.services import Services, attach
 from core.database import Database
 from core.events import EventLog
+from core.idempotency import IdempotencyStore
 from core.jobs import JobStore
+from core.keys import KeyRing, KeyStore
 from core.lanes import LaneStore
+from core.limits import LimitStore
 from core.messages import ModelName
 from core.model_versions import VersionStore
 from core.roster import Roster
@@ -28,6 +31,7 @@ from tasks.admission import Admission
 from tasks.celery_app import app as celery_app
 from tasks.closing import Closer
 from tasks.doorbell import Doorbell
+from tasks.gate import Gate
 from tasks.lanes import Lanes
 from tasks.submit import Submitter
 
@@ -43,6 +47,7 @@ def create_app(settings: Settings, celery: Celery = celery_app) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     attach(app.extensions, build_services(settings, celery))
     errors.register(app)
+    callers.register(app)
     app.register_blueprint(job_routes.blueprint)
     app.register_blueprint(status_routes.blueprint)
     app.register_blueprint(training_routes.blueprint)
@@ -56,6 +61,7 @@ def build_services(settings: Settings, celery: Celery) -> Services:
     doorbell = Doorbell(celery)
     roster = Roster(database, beat_s=settings.beat_s)
     lanes = Lanes(store=LaneStore(database), roster=roster, doorbell=doorbell, low_share=settings.low_share)
+    keys, limits = KeyRing(KeyStore(database)), LimitStore(database)
     submitter = Submitter(
         jobs=jobs,
         router=_router(settings),
@@ -63,6 +69,8 @@ def build_services(settings: Settings, celery: Celery) -> Services:
         doorbell=doorbell,
         closer=Closer(jobs=jobs, events=events, lanes=lanes),
         lanes=lanes,
+        gate=_gate(settings, keys, limits),
+        idempotency=IdempotencyStore(database),
         deadline_s=settings.deadline_s,
     )
     return Services(
@@ -72,8 +80,16 @@ def build_services(settings: Settings, celery: Celery) -> Services:
         events=events,
         roster=roster,
         versions=VersionStore(database),
+        keys=keys,
+        limits=limits,
         submitter=submitter,
         seats=Seats(settings.api_threads // 2),
+    )
+
+
+def _gate(settings: Settings, keys: KeyRing, limits: LimitStore) -> Gate:
+    return Gate(
+        keys=keys, limits=limits, max_queued=settings.max_queued, default_max_tokens=settings.default_max_tokens
     )
 
 

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import logging
+import math
 
 from flask import Flask, Response, g, jsonify, request
 from uuid_utils import uuid7
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from core.errors import BodyTooLarge, InvalidRequest, JobNotFound, MathcodeError, RunNotFound, Unavailable
-
-RETRY_AFTER_S = 1
+from core.errors import (
+    BodyTooLarge,
+    IdempotencyConflict,
+    InvalidRequest,
+    JobNotFound,
+    MathcodeError,
+    RunNotFound,
+    Unauthorized,
+    Unavailable,
+)
+from core.limit_errors import DailyTokensSpent, LimitReached
 
 logger = logging.getLogger(__name__)
 
@@ -24,19 +33,21 @@ def register(app: Flask) -> None:
     app.register_error_handler(Exception, _on_bug)
 
 
+_STATUSES: tuple[tuple[type[MathcodeError], int], ...] = (
+    (Unauthorized, 401),
+    (JobNotFound, 404),
+    (RunNotFound, 404),
+    (IdempotencyConflict, 409),
+    (BodyTooLarge, 413),
+    (InvalidRequest, 400),
+    (LimitReached, 429),
+    (Unavailable, 503),
+)
+
+
 def status_of(error: MathcodeError) -> int:
     """The HTTP status that says who must act."""
-    match error:
-        case JobNotFound() | RunNotFound():
-            return 404
-        case BodyTooLarge():
-            return 413
-        case InvalidRequest():
-            return 400
-        case Unavailable():
-            return 503
-        case _:
-            return 500
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
 
 
 def _render(*, code: str, message: str, param: str | None, status: int) -> Response:
@@ -48,9 +59,20 @@ def _render(*, code: str, message: str, param: str | None, status: int) -> Respo
 def _on_known(error: MathcodeError) -> Response:
     param = error.param if isinstance(error, InvalidRequest) else None
     response = _render(code=error.code, message=error.message, param=param, status=status_of(error))
-    if isinstance(error, Unavailable):
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    response.headers.update(retry_headers(error))
     return response
+
+
+def retry_headers(error: MathcodeError) -> dict[str, str]:
+    """What a client's retries, and its request for a key, go by."""
+    headers: dict[str, str] = {}
+    if isinstance(error, Unavailable | LimitReached):
+        headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+    if isinstance(error, IdempotencyConflict | DailyTokensSpent):
+        headers["x-should-retry"] = "false"
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = 'Bearer realm="mathcode"'
+    return headers
 
 
 def _on_too_large(error: RequestEntityTooLarge) -> Response:

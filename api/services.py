@@ -11,6 +11,8 @@ from api.seats import Seats
 from core.database import Database
 from core.events import EventLog
 from core.jobs import JobStore
+from core.keys import KeyRing
+from core.limits import LimitStore
 from core.model_versions import VersionStore
 from core.roster import Roster
 from core.settings import Settings
@@ -27,6 +29,8 @@ class Services:
     events: EventLog
     roster: Roster
     versions: VersionStore
+    keys: KeyRing
+    limits: LimitStore
     submitter: Submitter
     seats: Seats
 

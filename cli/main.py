@@ -13,6 +13,7 @@ from cli.demo import demo
 from cli.down import down
 from cli.engine import engine
 from cli.ingest import ingest
+from cli.keys import keys
 from cli.route import route
 from cli.status import status
 from cli.train import train
@@ -56,6 +57,7 @@ for command in (
     route,
     demo,
     engine,
+    keys,
     ingest,
     corpus,
     train,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
+from core.options import KeyPolicy
 from core.variables import env
 
 
@@ -24,4 +25,26 @@ class DoorSettings(BaseModel):
         "Part of all slots that jobs of low priority of one key, such as batches, may take.",
         gt=0,
         le=1,
+    )
+    require_keys: KeyPolicy = env(
+        "MATHCODE_REQUIRE_KEYS",
+        KeyPolicy.AUTO,
+        "Whether requests need an API key; `auto` means unless MATHCODE_HOST is a loopback address.",
+    )
+    api_key: SecretStr | None = env(
+        "MATHCODE_API_KEY", None, "The API key that `mathcode ask`, `demo` and `status` send."
+    )
+    max_queued: int = env(
+        "MATHCODE_MAX_QUEUED",
+        100_000,
+        "Most jobs that may wait, batches apart; a key without a bound of its own may have half of them.",
+        ge=1,
+        le=10_000_000,
+    )
+    max_wait_s: float = env(
+        "MATHCODE_MAX_WAIT_S",
+        60.0,
+        "Longest time that a submission may wait at the door (`wait_s`) instead of being refused, in seconds.",
+        ge=0,
+        le=600,
     )

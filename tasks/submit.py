@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from core.errors import DatabaseUnavailable
+from core.idempotency import IdempotencyStore, Once
 from core.jobs import Job, JobStore, NewJob, Origin
 from core.messages import GenerationRequest, ModelName, PromptForm, Route, Strategy, TaskType
 from ensemble import prompting
@@ -9,9 +13,19 @@ from ensemble.routing import Router
 from tasks.admission import Admission
 from tasks.closing import Closer
 from tasks.doorbell import Doorbell
+from tasks.gate import Gate
 from tasks.lanes import Lanes
 
 ANYBODY = Origin()
+TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A job, and whether an earlier request with the same idempotency key had it already."""
+
+    job: Job
+    is_replayed: bool
 
 
 class Submitter:
@@ -26,6 +40,8 @@ class Submitter:
         doorbell: Doorbell,
         closer: Closer,
         lanes: Lanes,
+        gate: Gate,
+        idempotency: IdempotencyStore,
         deadline_s: float,
     ) -> None:
         self._jobs = jobs
@@ -34,32 +50,52 @@ class Submitter:
         self._doorbell = doorbell
         self._closer = closer
         self._lanes = lanes
+        self._gate = gate
+        self._idempotency = idempotency
         self._deadline_s = deadline_s
 
     def submit(self, request: GenerationRequest, origin: Origin = ANYBODY) -> Job:
         """Accept a job: once this returns it will end, even if the broker is away now.
 
-        Raises InvalidRequest (nothing was stored) or DatabaseUnavailable (it is not known to be stored).
+        Raises InvalidRequest, LimitReached or QueueFull (nothing was stored), or DatabaseUnavailable (it is not
+        known to be stored).
         """
+        new = self._check(request, origin)
+        return self._announce(new, self._jobs.insert(new))
+
+    def submit_once(self, request: GenerationRequest, origin: Origin = ANYBODY, *, once: Once) -> Submitted:
+        """As `submit`, but the same idempotency key gives the same job, which no limit refuses then.
+
+        Raises IdempotencyConflict as well, where the key stands for another request.
+        """
+        for _ in range(TRIES):  # the job a key stands for may vanish, with its key, between two looks
+            if job_id := self._idempotency.find(once):
+                return Submitted(self._jobs.get(job_id), is_replayed=True)
+            new = self._check(request, origin)
+            if job := self._jobs.insert_once(new, once):
+                return Submitted(self._announce(new, job), is_replayed=False)
+        raise DatabaseUnavailable("the job of this Idempotency-Key is being deleted: try again later")
+
+    def _check(self, request: GenerationRequest, origin: Origin) -> NewJob:
         route = self._route(request)
         self._admission.check(request, route)
         models = prompting.models_for(route.task_type)
         is_sequential = route.task_type is TaskType.HYBRID and request.strategy is Strategy.SEQUENTIAL
-        waiting = frozenset(models[1:]) if is_sequential else frozenset[ModelName]()
-        deadline_s = request.deadline_s or self._deadline_s
-        job = self._jobs.insert(
-            NewJob(
-                request=request,
-                route=route,
-                models=models,
-                waiting=waiting,
-                deadline_s=deadline_s,
-                window=self._lanes.window(route.task_type, request.priority),
-                origin=origin,
-            )
+        self._gate.admit(request, models, origin.key_id)
+        return NewJob(
+            request=request,
+            route=route,
+            models=models,
+            waiting=frozenset(models[1:]) if is_sequential else frozenset[ModelName](),
+            deadline_s=request.deadline_s or self._deadline_s,
+            window=self._lanes.window(route.task_type, request.priority),
+            origin=origin,
         )
+
+    def _announce(self, new: NewJob, job: Job) -> Job:
         if not job.is_held:
-            self._doorbell.announce(job.id, [model for model in models if model not in waiting], request.priority)
+            ready = [model for model in new.models if model not in new.waiting]
+            self._doorbell.announce(job.id, ready, new.request.priority)
         return job
 
     def _route(self, request: GenerationRequest) -> Route:

@@ -12,6 +12,7 @@ from celery import Celery
 from core.card import CardStore
 from core.database import Database
 from core.events import EventLog
+from core.idempotency import IdempotencyStore
 from core.jobs import JobStore
 from core.lanes import LaneStore
 from core.leases import LeaseStore
@@ -196,6 +197,7 @@ class _Builder:
             roster=self._roster,
             runs=runs,
             lanes=lanes,
+            idempotency=IdempotencyStore(self._database),
             max_attempts=self._settings.max_attempts,
             is_steady=self.heart.is_steady,
             hybrids=self._settings.hybrid_while_training,
