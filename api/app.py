@@ -64,6 +64,7 @@ def build_services(settings: Settings, celery: Celery) -> Services:
         closer=Closer(jobs=jobs, events=events, lanes=lanes),
         lanes=lanes,
         deadline_s=settings.deadline_s,
+        webhook_url=settings.webhook_url.get_secret_value() if settings.webhook_url else None,
     )
     return Services(
         settings=settings,

@@ -8,7 +8,15 @@ from flask import Flask, Response, g, jsonify, request
 from uuid_utils import uuid7
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from core.errors import BodyTooLarge, InvalidRequest, JobNotFound, MathcodeError, RunNotFound, Unavailable
+from core.errors import (
+    BodyTooLarge,
+    InvalidRequest,
+    JobConflict,
+    JobNotFound,
+    MathcodeError,
+    RunNotFound,
+    Unavailable,
+)
 
 RETRY_AFTER_S = 1
 
@@ -29,6 +37,8 @@ def status_of(error: MathcodeError) -> int:
     match error:
         case JobNotFound() | RunNotFound():
             return 404
+        case JobConflict():
+            return 409
         case BodyTooLarge():
             return 413
         case InvalidRequest():
@@ -50,6 +60,8 @@ def _on_known(error: MathcodeError) -> Response:
     response = _render(code=error.code, message=error.message, param=param, status=status_of(error))
     if isinstance(error, Unavailable):
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if isinstance(error, JobConflict):
+        response.headers["x-should-retry"] = "false"  # OpenAI's clients would
     return response
 
 

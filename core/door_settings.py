@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from typing import Self
 
-from core.variables import env
+from pydantic import BaseModel, SecretStr, field_validator, model_validator
+
+from core.errors import InvalidRequest
+from core.variables import Words, env, split_words
+from core.webhook_urls import Network, check_url, parse_networks
 
 
 class DoorSettings(BaseModel):
@@ -25,3 +29,40 @@ class DoorSettings(BaseModel):
         gt=0,
         le=1,
     )
+    retention_days: float = env(
+        "MATHCODE_RETENTION",
+        30.0,
+        "Days for which ended jobs and webhook deliveries are kept; 0 keeps them for ever.",
+        ge=0,
+        le=36_500,
+    )
+    webhook_url: SecretStr | None = env(
+        "MATHCODE_WEBHOOK_URL", None, "URL that is told how each job ended which names no `webhook_url` itself."
+    )
+    webhook_allow: Words = env(
+        "MATHCODE_WEBHOOK_ALLOW",
+        (),
+        "Networks that webhooks may go to although they are not public, also by http, separated by commas "
+        "(`10.1.0.0/16,::1/128`).",
+    )
+
+    @property
+    def webhook_networks(self) -> tuple[Network, ...]:
+        return parse_networks(self.webhook_allow)
+
+    @field_validator("webhook_allow", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
+        words = split_words(value) if isinstance(value, str) else value
+        if isinstance(words, tuple):
+            parse_networks(words)
+        return words
+
+    @model_validator(mode="after")
+    def _checked_webhook(self) -> Self:
+        if self.webhook_url is not None:
+            try:
+                check_url(self.webhook_url.get_secret_value(), self.webhook_networks)
+            except InvalidRequest as error:
+                raise ValueError(f"MATHCODE_WEBHOOK_URL: {error.message}") from None
+        return self

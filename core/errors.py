@@ -5,6 +5,9 @@ MathcodeError
 │   ├── PromptTooLong
 │   ├── BodyTooLarge
 │   ├── JobNotFound
+│   ├── JobConflict
+│   │   ├── JobInBatch
+│   │   └── JobOpen
 │   ├── RunNotFound
 │   ├── SourceUnusable
 │   ├── VersionNotFound
@@ -88,6 +91,30 @@ class JobNotFound(InvalidRequest):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"there is no job {job_id[:64]!r}: use an id that POST /v1/jobs returned", param="id")
+
+
+class JobConflict(InvalidRequest):
+    """The job is not in a state in which this can be done to it."""
+
+    code = "job_conflict"
+
+
+class JobOpen(JobConflict):
+    """Only a job that has ended can be deleted."""
+
+    code = "job_open"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} has not ended: cancel it, then delete it", param="id")
+
+
+class JobInBatch(JobConflict):
+    """A line of a batch stays until its time is over, since the batch reads it when it ends."""
+
+    code = "job_in_batch"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} is a line of a batch: it is pruned after its time", param="id")
 
 
 class RunNotFound(InvalidRequest):

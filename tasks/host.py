@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from core.errors import ConfigurationError
 from tasks.closing import Closer
 from tasks.execution import Executor
+from tasks.janitor import Janitor
 from tasks.ports import Trainer
 from tasks.reconciliation import Reconciler
 from tasks.running import Running
@@ -21,6 +22,7 @@ class Host:
     closer: Closer
     reconciler: Reconciler
     watcher: Watcher
+    janitor: Janitor
     executor: Executor | None = None
 
 

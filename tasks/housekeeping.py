@@ -17,3 +17,12 @@ def reconcile() -> None:
         current_host().reconciler.reconcile()
     except DatabaseUnavailable as error:
         logger.warning("nothing reconciled: %s", error)
+
+
+@app.task(name="mathcode.prune")
+def prune() -> None:
+    """Forget what ended longer ago than it is kept."""
+    try:
+        current_host().janitor.prune()
+    except DatabaseUnavailable as error:
+        logger.warning("nothing pruned: %s", error)

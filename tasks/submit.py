@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from core.jobs import Job, JobStore, NewJob, Origin
 from core.messages import GenerationRequest, ModelName, PromptForm, Route, Strategy, TaskType
 from ensemble import prompting
@@ -27,6 +29,7 @@ class Submitter:
         closer: Closer,
         lanes: Lanes,
         deadline_s: float,
+        webhook_url: str | None = None,
     ) -> None:
         self._jobs = jobs
         self._router = router
@@ -35,12 +38,14 @@ class Submitter:
         self._closer = closer
         self._lanes = lanes
         self._deadline_s = deadline_s
+        self._webhook_url = webhook_url
 
     def submit(self, request: GenerationRequest, origin: Origin = ANYBODY) -> Job:
         """Accept a job: once this returns it will end, even if the broker is away now.
 
         Raises InvalidRequest (nothing was stored) or DatabaseUnavailable (it is not known to be stored).
         """
+        origin = replace(origin, webhook_url=origin.webhook_url or self._webhook_url)
         route = self._route(request)
         self._admission.check(request, route)
         models = prompting.models_for(route.task_type)

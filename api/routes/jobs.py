@@ -1,4 +1,4 @@
-"""`/v1/jobs`: submit, poll, list, cancel, follow."""
+"""`/v1/jobs`: submit, poll, list, cancel, delete, follow."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from api import streaming
 from api.formats import native
 from api.services import services
+from core.retention import RetentionStore
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
@@ -15,7 +16,8 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 @blueprint.post("")
 def submit() -> ResponseReturnValue:
     s = services()
-    job = s.submitter.submit(native.parse_submission(request.get_data(), default_strategy=s.settings.strategy))
+    given = native.parse_body(request.get_data())
+    job = s.submitter.submit(given.request(s.settings.strategy), given.origin(s.settings.webhook_networks))
     view = native.render_job(job)
     return jsonify(view), 202, {"Location": view["links"]["self"]}
 
@@ -30,6 +32,14 @@ def page() -> ResponseReturnValue:
 @blueprint.get("/<job_id>")
 def show(job_id: str) -> ResponseReturnValue:
     return jsonify(native.render_job(services().jobs.get(job_id)))
+
+
+@blueprint.delete("/<job_id>")
+def delete(job_id: str) -> ResponseReturnValue:
+    s = services()
+    RetentionStore(s.database).delete(job_id)
+    s.events.forget([job_id])
+    return "", 204
 
 
 @blueprint.post("/<job_id>/cancel")
