@@ -8,6 +8,7 @@ from celery import Celery
 from flask import Flask
 
 from api import errors
+from api.routes import documentation
 from api.routes import jobs as job_routes
 from api.routes import status as status_routes
 from api.routes import training as training_routes
@@ -46,6 +47,7 @@ def create_app(settings: Settings, celery: Celery = celery_app) -> Flask:
     app.register_blueprint(job_routes.blueprint)
     app.register_blueprint(status_routes.blueprint)
     app.register_blueprint(training_routes.blueprint)
+    app.register_blueprint(documentation.blueprint)
     return app
 
 

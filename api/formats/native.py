@@ -28,10 +28,20 @@ PAGE_LIMIT = 100
 _CODES = {"json_invalid": "invalid_json", "extra_forbidden": "unknown_field", "missing": "missing_field"}
 
 
+def _say_more(schema: dict[str, Any]) -> None:
+    """What validators check beyond the types."""
+    fields = schema["properties"]
+    fields["prompt"]["pattern"] = r"^[^\u0000]*[^\s\u0000-\u001f\u0085][^\u0000]*$"
+    stops = fields["stop"]
+    stops["items"]["pattern"] = r"^[^\u0000]+$"
+    fields["stop"] = {"anyOf": [dict(stops["items"]), {k: v for k, v in stops.items() if k != "default"}]}
+    fields["webhook_url"]["anyOf"][0]["format"] = "uri"
+
+
 class Submission(Sampling):
     """The body of POST /v1/jobs: the fields of `Sampling`, with its bounds, beside those of a request."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, json_schema_extra=_say_more)
 
     prompt: Prompt
     force_task_type: TaskType | None = None

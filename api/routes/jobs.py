@@ -7,13 +7,24 @@ from flask.typing import ResponseReturnValue
 
 from api import streaming
 from api.formats import native
+from api.formats.schemas import JobBody, JobPageBody
+from api.openapi import Answer, describe
 from api.services import services
 from core.retention import RetentionStore
+
+TAG = "Jobs"
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
 
 @blueprint.post("")
+@describe(
+    "Submit a job",
+    tag=TAG,
+    body=native.Submission,
+    answers={202: Answer("The job, which will end", JobBody, headers={"Location": "Where the job is"})},
+    errors=(413,),
+)
 def submit() -> ResponseReturnValue:
     s = services()
     given = native.parse_body(request.get_data())
@@ -23,6 +34,13 @@ def submit() -> ResponseReturnValue:
 
 
 @blueprint.get("")
+@describe(
+    "List jobs, newest first",
+    tag=TAG,
+    query=native.Page,
+    answers={200: Answer("One page", JobPageBody)},
+    errors=(404,),
+)
 def page() -> ResponseReturnValue:
     query = native.parse_page(request.args)
     jobs = services().jobs.page(state=query.status, after=query.after, limit=query.limit + 1)
@@ -30,11 +48,13 @@ def page() -> ResponseReturnValue:
 
 
 @blueprint.get("/<job_id>")
+@describe("Read a job", tag=TAG, answers={200: Answer("The job as it stands", JobBody)}, errors=(404,))
 def show(job_id: str) -> ResponseReturnValue:
     return jsonify(native.render_job(services().jobs.get(job_id)))
 
 
 @blueprint.delete("/<job_id>")
+@describe("Delete a job that has ended", tag=TAG, answers={204: Answer("It is gone")}, errors=(404, 409))
 def delete(job_id: str) -> ResponseReturnValue:
     s = services()
     RetentionStore(s.database).delete(job_id)
@@ -43,11 +63,19 @@ def delete(job_id: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/<job_id>/cancel")
+@describe("Cancel a job", tag=TAG, answers={200: Answer("The job as it stands", JobBody)}, errors=(404,))
 def cancel(job_id: str) -> ResponseReturnValue:
     return jsonify(native.render_job(services().submitter.cancel(job_id)))
 
 
 @blueprint.get("/<job_id>/events")
+@describe(
+    "Follow a job",
+    tag=TAG,
+    answers={200: Answer("Server-sent events", media_type="text/event-stream", schema={"type": "string"})},
+    headers={"Last-Event-ID": "Resume after this id"},
+    errors=(404,),
+)
 def events(job_id: str) -> ResponseReturnValue:
     s, after = services(), streaming.parse_event_id(request.headers.get("Last-Event-ID"))
     s.jobs.state(job_id)

@@ -1,0 +1,209 @@
+"""Random requests against a running API: `python -m tests.fuzzing --requests 10000` (`make fuzz`).
+
+Half are made by schemathesis from /openapi.json, valid and not, and held to it; half are bytes that no HTTP client would
+send. No answer may be a 5xx, and every error has the one shape.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import sys
+import tempfile
+from argparse import ArgumentParser
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import (
+    content_type_conformance,
+    ensure_resource_availability,
+    negative_data_rejection,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    use_after_free,
+)
+
+from stack.servers import EmbeddedServers, scratch_data_dir
+from tests.harness import Installation, create_schema, installation
+
+CHECKS = [
+    content_type_conformance,
+    ensure_resource_availability,
+    negative_data_rejection,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    use_after_free,
+]
+SUITE_SEED = 20_261_125
+KINDS = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+
+
+def operations(running: Installation) -> list[Any]:
+    """Those of the served document; where an id of a job is asked for, every second one exists."""
+    document = running.get("/openapi.json").json()
+    schema = schemathesis.openapi.from_dict(document)
+    known, numbers = [running.submit("Solve x = 1", max_tokens=1) for _ in range(4)], count()
+
+    @schema.hook("map_path_parameters")
+    def with_real_ids(context: Any, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:
+        if path_parameters and "job_id" in path_parameters and (number := next(numbers)) % 2:
+            return {**path_parameters, "job_id": known[number // 2 % len(known)]}
+        return path_parameters
+
+    return [result.ok() for result in schema.get_all_operations()]
+
+
+def hold_to_the_document(running: Installation, operation: Any, *, kind: GenerationMode, examples: int) -> int:
+    """Send so many requests of one operation and check the answers; how many were sent."""
+    sent = count()
+
+    @seed(SUITE_SEED)
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=kind))
+    def send(case: Any) -> None:
+        next(sent)
+        response = case.call_and_validate(base_url=running.url, checks=CHECKS, timeout=30)
+        if response.status_code >= 400:
+            check_shape(response.content)
+
+    send()
+    return next(sent)
+
+
+def check_shape(body: bytes) -> None:
+    """An error is one object of code, message and param, whatever went wrong."""
+    error = json.loads(body)["error"]
+    assert set(error) == {"code", "message", "param"}, error
+    assert error["code"], error
+    assert error["message"], error
+
+
+def exchange(port: int, request: bytes, *, timeout_s: float = 10.0) -> tuple[int, bytes]:
+    """Status and body of the answer to raw bytes; (0, b"") where the server just hangs up."""
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
+        try:
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it has answered already
+        received = b""
+        try:
+            while piece := connection.recv(65_536):
+                received += piece
+        except ConnectionResetError:
+            pass
+    head, _, body = received.partition(b"\r\n\r\n")
+    if not head:
+        return 0, b""
+    lines = head.split(b"\r\n")
+    if any(line.lower() == b"transfer-encoding: chunked" for line in lines):
+        body = _joined(body)
+    return int(lines[0].split(b" ")[1]), body
+
+
+def _joined(body: bytes) -> bytes:
+    whole = b""
+    while body:
+        size, _, rest = body.partition(b"\r\n")
+        length = int(size, 16)
+        if length == 0:
+            break
+        whole, body = whole + rest[:length], rest[length + 2 :]
+    return whole
+
+
+PATHS = (b"/v1/jobs", b"/v1/jobs/x", b"/v1/jobs/x/cancel", b"/v1/jobs/x/events", b"/v1/status", b"/docs/x", b"/")
+NASTY = (b"\x00", b"%00", b"\r\n", b"\n", b"\xff\xfe", b"../", b"%2e%2e%2f", b"%", b"%zz", b"{", b"}", b"[", b'"')
+BODY = b'{"prompt": "Solve x = 1", "max_tokens": 1, "stop": ["a"], "deadline_s": 60, "seed": 7}'
+HEADERS = (b"Content-Type: application/json", b"Last-Event-ID: 0-0", b"Accept: */*", b"Expect: 100-continue")
+
+
+def mangled(dice: random.Random) -> bytes:
+    """A request in which a few bytes, lines or lengths are wrong."""
+    body = bytearray(BODY if dice.random() < 0.7 else dice.randbytes(dice.randrange(200)))
+    for _ in range(dice.randrange(4)):
+        place = dice.randrange(len(body) + 1)
+        body[place : place + dice.randrange(3)] = dice.choice([*NASTY, dice.randbytes(2), b"9" * 400, b"[" * 3000])
+    path = dice.choice(PATHS)
+    if dice.random() < 0.5:
+        place = dice.randrange(len(path) + 1)
+        path = path[:place] + dice.choice([*NASTY, b"?limit=", b"?after=", b"x" * 3000]) + path[place:]
+    method = dice.choice((b"POST", b"GET", b"DELETE", b"PUT", b"HEAD", b"OPTIONS", b"get", b"\x01", b"P" * 300))
+    length = len(body) if dice.random() < 0.8 else dice.choice((0, -1, 10**30, len(body) + 5, b"x", b"1, 2"))
+    lines = [method + b" " + path + b" HTTP/" + dice.choice((b"1.1", b"1.1", b"1.0", b"9.9", b"")), b"Host: x"]
+    lines += [b"Content-Length: " + (length if isinstance(length, bytes) else str(length).encode())]
+    lines += [dice.choice(HEADERS) + dice.choice((b"", b"", dice.choice(NASTY))) for _ in range(dice.randrange(3))]
+    return b"\r\n".join([*lines, b"Connection: close", b"", bytes(body)])
+
+
+def send_mangled(running: Installation, *, requests_: int, seed_: int) -> Counter[int]:
+    """How often each status came back; AssertionError for a 5xx or an error of another shape."""
+    dice, statuses = random.Random(seed_), Counter[int]()
+    for number in range(requests_):
+        request = mangled(dice)
+        status, body = exchange(running.port, request)
+        statuses[status] += 1
+        assert status < 500, (number, request, status, body)
+        if status >= 400 and body:
+            try:
+                check_shape(body)
+            except (AssertionError, ValueError, KeyError, TypeError) as error:
+                raise AssertionError((number, request, status, body)) from error
+    return statuses
+
+
+def _everything(running: Installation, total: int) -> None:
+    made = operations(running)
+    each = total // 2 // (len(made) * len(KINDS))
+    sent = 0
+    for operation in made:
+        for kind in KINDS:
+            try:
+                sent += hold_to_the_document(running, operation, kind=kind, examples=each)
+            except Exception as error:
+                if "Unsatisfiable" not in type(error).__name__:
+                    raise
+        print(f"{operation.label}: {sent} requests so far", flush=True)  # noqa: T201
+    statuses = send_mangled(running, requests_=total - sent, seed_=SUITE_SEED)
+    assert requests.get(f"{running.url}/healthz", timeout=5).ok
+    print(f"{sent} made from the document, {statuses.total()} mangled: {dict(sorted(statuses.items()))}")  # noqa: T201
+
+
+def main() -> int:
+    parser = ArgumentParser()
+    parser.add_argument("--requests", type=int, default=10_000)
+    total = parser.parse_args().requests
+    with (
+        scratch_data_dir() as directory,
+        EmbeddedServers(directory) as servers,
+        tempfile.TemporaryDirectory() as logs,
+    ):
+        url = create_schema(servers.urls.database_url, "fuzzing")
+        arguments = {"database_url": url, "redis_url": servers.urls.redis_url, "data_dir": Path(logs)}
+        with installation(**arguments) as running:
+            running.start("api", "mathstral", "codestral", "light", "beat")
+            _everything(running, total)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
