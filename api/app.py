@@ -7,7 +7,7 @@ from functools import cache
 from celery import Celery
 from flask import Flask
 
-from api import errors
+from api import cross_origin, errors
 from api.routes import documentation
 from api.routes import jobs as job_routes
 from api.routes import status as status_routes
@@ -44,6 +44,7 @@ def create_app(settings: Settings, celery: Celery = celery_app) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     attach(app.extensions, build_services(settings, celery))
     errors.register(app)
+    cross_origin.register(app)
     app.register_blueprint(job_routes.blueprint)
     app.register_blueprint(status_routes.blueprint)
     app.register_blueprint(training_routes.blueprint)

@@ -3,7 +3,7 @@
 A route is documented by one declaration beside it:
 
     @blueprint.post("/things")
-    @describe("Make a thing", tag="Things", body=NewThing, answers={201: Answer("The thing", Thing)}, errors=(409,))
+    @describe("Make one", tag="Things", body=NewThing, answers={201: Answer("The thing", Thing)}, errors=(409,))
     def make() -> ResponseReturnValue: ...
 
 A route without one is an error of `build`, so no route is forgotten.
@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
+from api.cross_origin import UNSAFE_METHODS
 from api.formats.schemas import ErrorBody
 
 JSON = "application/json"
@@ -93,7 +94,7 @@ def build(app: Flask) -> dict[str, Any]:
     names, definitions = _schemas([operation for _, _, operation in operations])
     paths: dict[str, dict[str, Any]] = {}
     for rule, method, operation in operations:
-        paths.setdefault(_path(rule), {})[method.lower()] = _Renderer(names).operation(operation, rule)
+        paths.setdefault(_path(rule), {})[method.lower()] = _Renderer(names).operation(operation, rule, method)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -112,7 +113,7 @@ def _operations(app: Flask) -> Iterator[tuple[Rule, str, Operation | None]]:
             yield rule, method, getattr(app.view_functions[rule.endpoint], _MARK, None)
 
 
-Names = Mapping[tuple[type[BaseModel], Mode], Mapping[str, Any]]
+Names = Mapping[tuple[Any, Mode], dict[str, Any]]
 
 
 def _schemas(operations: Sequence[Operation]) -> tuple[Names, dict[str, Any]]:
@@ -131,14 +132,14 @@ class _Renderer:
     def __init__(self, names: Names) -> None:
         self._names = names
 
-    def operation(self, operation: Operation, rule: Rule) -> dict[str, Any]:
+    def operation(self, operation: Operation, rule: Rule, method: str) -> dict[str, Any]:
         parameters = [*self._path_parameters(rule), *self._query(operation), *self._headers(operation)]
         rendered: dict[str, Any] = {
             "summary": operation.summary,
             "operationId": rule.endpoint.replace(".", "_"),
             "tags": [operation.tag],
             "parameters": parameters,
-            "responses": self._responses(operation),
+            "responses": self._responses(operation, method),
         }
         if content := self._request_content(operation):
             rendered["requestBody"] = {"required": True, "content": content}
@@ -170,9 +171,10 @@ class _Renderer:
         for name, meaning in operation.headers.items():
             yield {"name": name, "in": "header", "description": meaning, "schema": {"type": "string"}}
 
-    def _responses(self, operation: Operation) -> dict[str, Any]:
+    def _responses(self, operation: Operation, method: str) -> dict[str, Any]:
+        errors = {*COMMON_ERRORS, *operation.errors, *((415,) if method in UNSAFE_METHODS else ())}
         rendered = {status: self._answer(answer) for status, answer in operation.answers.items()}
-        for status in {*COMMON_ERRORS, *operation.errors} - set(rendered):
+        for status in errors - set(rendered):
             rendered[status] = self._error(status)
         return {str(status): rendered[status] for status in sorted(rendered)}
 

@@ -1,4 +1,4 @@
-"""Forgetting: ended jobs and deliveries after their time, in small pieces, and single jobs at their owner's wish."""
+"""Forgetting: ended jobs and deliveries after their time, in small pieces, and single jobs when asked to."""
 
 from __future__ import annotations
 

@@ -13,8 +13,11 @@ LONGEST_URL = 2048
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# Public by their number, but answered inside a cloud: Azure's platform.
-_INTERNAL = (ip_network("168.63.129.16/32"),)
+# Public by their number, or by what some releases of Python say of it, but answered inside: the platforms of Azure
+# and of Oracle, and networks that translate.
+_INTERNAL = tuple(
+    ip_network(network) for network in ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24", "64:ff9b:1::/48")
+)
 # IPv6 addresses that carry an IPv4 one in their last four bytes.
 _TRANSLATED = (ip_network("64:ff9b::/96"), ip_network("::/96"))
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -69,7 +72,7 @@ def check_url(url: str, allowed: Sequence[Network]) -> Target:
     literal = _literal(target.host)
     if literal is not None and not is_allowed(literal, allowed, scheme=target.scheme):
         raise _refusal(
-            "names an address that webhooks may not go to (the operator allows networks with MATHCODE_WEBHOOK_ALLOW)"
+            "names an address where webhooks may not go: use a public one, or allow it with MATHCODE_WEBHOOK_ALLOW"
         )
     return target
 

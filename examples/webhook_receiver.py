@@ -3,8 +3,8 @@
     pip install openai
     MATHCODE_WEBHOOK_SECRET=$(mathcode webhooks secret) python examples/webhook_receiver.py 9000
 
-Then submit a job with `"webhook_url": "http://127.0.0.1:9000/"`; for an address that is not public, and for http, the
-server needs MATHCODE_WEBHOOK_ALLOW=127.0.0.0/8. Deliveries may come twice: `webhook-id` says so.
+Then submit a job with `"webhook_url": "http://127.0.0.1:9000/"`; for an address that is not public, and for http,
+the server needs MATHCODE_WEBHOOK_ALLOW=127.0.0.0/8. Deliveries may come twice: `webhook-id` says so.
 """
 
 from __future__ import annotations

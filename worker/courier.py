@@ -1,4 +1,4 @@
-"""Delivers webhooks from the outbox, on threads of its own: no generation, merge or repair waits for a receiver."""
+"""Delivers webhooks from the outbox, on threads of its own: no answer, merge or repair waits for a receiver."""
 
 from __future__ import annotations
 

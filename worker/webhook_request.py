@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from ipaddress import ip_address
 from threading import Timer
-from typing import cast
 
 from core.webhook_urls import Network, Target, is_allowed
 
@@ -77,7 +76,7 @@ def _exchange(connected: socket.socket, target: Target, *, body: bytes, headers:
     clock.start()
     try:
         connection = HTTPConnection(target.host, target.port)
-        connection.sock = cast("socket.socket", connected)
+        connection.sock = connected
         connection.request("POST", target.path, body=body, headers={"Host": target.host_header, **headers})
         response = connection.getresponse()
         response.read(MOST_RESPONSE_BYTES)

@@ -13,6 +13,12 @@ from api.services import services
 from core.retention import RetentionStore
 
 TAG = "Jobs"
+EVENT = {
+    "type": "object",
+    "description": "One server-sent event; `data` is JSON, `id` resumes after it, `done` is the last one.",
+    "required": ["event", "data"],
+    "properties": {name: {"type": "string"} for name in ("event", "data", "id")},
+}
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
@@ -72,7 +78,7 @@ def cancel(job_id: str) -> ResponseReturnValue:
 @describe(
     "Follow a job",
     tag=TAG,
-    answers={200: Answer("Server-sent events", media_type="text/event-stream", schema={"type": "string"})},
+    answers={200: Answer("Server-sent events", media_type="text/event-stream", schema=EVENT)},
     headers={"Last-Event-ID": "Resume after this id"},
     errors=(404,),
 )

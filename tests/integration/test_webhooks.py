@@ -1,4 +1,4 @@
-"""Webhooks end to end: told at every end of a job, signed as OpenAI's client verifies, repeated, given up, never inward."""
+"""Webhooks end to end: told at every end of a job, verified by OpenAI's client, repeated, given up, not inward."""
 
 from __future__ import annotations
 
