@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
-
-from pydantic import BaseModel, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, SecretStr, ValidationInfo, field_validator
 
 from core.errors import InvalidRequest
 from core.variables import Words, env, split_words
@@ -36,14 +34,14 @@ class DoorSettings(BaseModel):
         ge=0,
         le=36_500,
     )
-    webhook_url: SecretStr | None = env(
-        "MATHCODE_WEBHOOK_URL", None, "URL that is told how each job ended which names no `webhook_url` itself."
-    )
     webhook_allow: Words = env(
         "MATHCODE_WEBHOOK_ALLOW",
         (),
         "Networks that webhooks may go to although they are not public, also by http, separated by commas "
         "(`10.1.0.0/16,::1/128`).",
+    )
+    webhook_url: SecretStr | None = env(
+        "MATHCODE_WEBHOOK_URL", None, "URL that is told how each job ended which names no `webhook_url` itself."
     )
 
     @property
@@ -58,11 +56,12 @@ class DoorSettings(BaseModel):
             parse_networks(words)
         return words
 
-    @model_validator(mode="after")
-    def _checked_webhook(self) -> Self:
-        if self.webhook_url is not None:
+    @field_validator("webhook_url")
+    @classmethod
+    def _checked_webhook(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None:
             try:
-                check_url(self.webhook_url.get_secret_value(), self.webhook_networks)
+                check_url(value.get_secret_value(), parse_networks(info.data.get("webhook_allow", ())))
             except InvalidRequest as error:
-                raise ValueError(f"MATHCODE_WEBHOOK_URL: {error.message}") from None
-        return self
+                raise ValueError(error.message.removeprefix("webhook_url: ")) from None
+        return value
