@@ -37,12 +37,14 @@ def train(ctx: click.Context, *, now: bool, dry_run: bool, follow: bool, cancel:
     """
     if now + dry_run + cancel > 1:
         raise click.UsageError("give one of --now, --dry-run and --cancel")
+    if follow and (dry_run or cancel):
+        raise click.UsageError("--follow goes with --now, or alone")
     with _database() as database:
         runs = RunStore(database)
         if dry_run:
             _forecast(database, runs, as_json=as_json)
         elif cancel:
-            click.echo(_described(runs.request_cancel(_open(runs).id)))
+            _cancel(runs, as_json=as_json)
         else:
             run_id = _begin(runs) if now else None
             if follow:
@@ -66,6 +68,15 @@ def _begin(runs: RunStore) -> int:
             f"run {_open(runs).id} is not finished: follow it with --follow, or end it with --cancel"
         )
     return run_id
+
+
+def _cancel(runs: RunStore, *, as_json: bool) -> None:
+    run = runs.request_cancel(_open(runs).id)
+    if as_json:
+        document = {"run": run.id, "state": run.state, "cancel_requested": run.cancel_requested}
+        click.echo(json.dumps(document))
+    else:
+        click.echo(f"run {run.id} is {run.state if run.state.is_final else 'being cancelled'}")
 
 
 def _open(runs: RunStore) -> Run:
@@ -123,10 +134,6 @@ def _row(run: Run) -> tuple[str, ...]:
     what = "; ".join(run.reasons) if run.state.is_final else (run.stage or "waits for the training worker")
     version = f"v{run.version}" if run.version else "-"
     return str(run.id), run.state.value, version, steps, loss, heldout, what
-
-
-def _described(run: Run) -> str:
-    return f"run {run.id} is {run.state}" if run.state.is_final else f"run {run.id} is being cancelled"
 
 
 def _number(value: object) -> str:

@@ -17,6 +17,7 @@ MathcodeError
 │   ├── VersionOutOfReach
 │   ├── CardBusy
 │   ├── StreamBroken
+│   ├── FolderBusy
 │   └── TooManyStreams
 └── ConfigurationError        the operator changes the installation
     ├── AdapterError
@@ -181,6 +182,12 @@ class StreamBroken(Unavailable):
     """What was streamed of a text cannot be continued."""
 
     code = "stream_broken"
+
+
+class FolderBusy(Unavailable):
+    """Another process trains in the folder of a run."""
+
+    code = "folder_busy"
 
 
 class TooManyStreams(Unavailable):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.database import Database
+from core.rejections import MOST_BYTES
 from core.run_leases import RunClaim
 from core.training import Purpose
 
@@ -56,9 +57,13 @@ class ManifestStore:
         return Corpus(**self._database.fetch(_CORPUS, {"least": min_quality_score})[0])
 
     def new_files(self, *, min_quality_score: float) -> Iterator[NewFile]:
-        """In the order of their numbers, read in chunks: what is rejected on the way does not disturb it."""
+        """In the order of their numbers, read in chunks: what is rejected on the way does not disturb it.
+
+        Of a content that is too large as much as shows that; nobody bounds what others write into the table.
+        """
         last = 0
-        while rows := self._database.fetch(_NEW, {"least": min_quality_score, "last": last, "n": CHUNK_FILES}):
+        parameters = {"least": min_quality_score, "n": CHUNK_FILES, "most": MOST_BYTES + 1}
+        while rows := self._database.fetch(_NEW, {**parameters, "last": last}):
             yield from (NewFile(**row) for row in rows)
             last = rows[-1]["id"]
 
@@ -137,7 +142,7 @@ SELECT (SELECT count(*) FROM code_files WHERE {_IS_NEW}) AS new_files,
 """  # noqa: S608  the inserted part is a constant
 
 _NEW = f"""
-SELECT id, repo, path, content, quality_score FROM code_files
+SELECT id, repo, path, left(content, %(most)s) AS content, quality_score FROM code_files
 WHERE {_IS_NEW} AND id > %(last)s ORDER BY id LIMIT %(n)s
 """  # noqa: S608  the inserted part is a constant
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -42,15 +43,15 @@ class RunLease:
 
     def report(self, claim: RunClaim, *, stage: str, progress: Mapping[str, Any]) -> bool:
         """Say what the run is at; of `progress`, what is not said again stays."""
-        return self._write(_REPORT, claim, stage=stage, progress=json.dumps(progress))
+        return self._write(_REPORT, claim, stage=stage, progress=_stored(progress))
 
     def note(self, claim: RunClaim, message: str) -> bool:
-        """Keep a sentence about what happened on the way."""
-        return self._write(_NOTE, claim, note=json.dumps([message]), most=MOST_NOTES)
+        """Keep a sentence about what happened on the way; the same one again and again is kept once."""
+        return self._write(_NOTE, claim, note=_stored([message]), most=MOST_NOTES)
 
     def log_steps(self, claim: RunClaim, steps: Sequence[Step]) -> bool:
         """Add to the curve; a step that is there already is written over, a measured held-out loss kept."""
-        return self._write(_LOG, claim, steps=json.dumps([asdict(step) for step in steps]))
+        return self._write(_LOG, claim, steps=_stored([asdict(step) for step in steps]))
 
     def finish(
         self,
@@ -63,7 +64,7 @@ class RunLease:
     ) -> bool:
         """End the run, with sentences that say why."""
         return self._write(
-            _FINISH, claim, state=state.value, reasons=json.dumps(list(reasons)), scores=scores, version=version
+            _FINISH, claim, state=state.value, reasons=_stored(list(reasons)), scores=scores, version=version
         )
 
     def hand_back(self, claim: RunClaim) -> bool:
@@ -75,6 +76,24 @@ class RunLease:
 
     def _fence(self, claim: RunClaim, **parameters: Any) -> dict[str, Any]:
         return {"id": claim.run_id, "attempt": claim.attempt, **parameters}
+
+
+def _stored(value: Any) -> str:
+    """JSON that PostgreSQL takes, whatever a process that broke has said: `jsonb` knows no NaN and no NUL."""
+    return json.dumps(_storable(value))
+
+
+def _storable(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode(errors="replace").decode().replace("\0", "\ufffd")
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {key: _storable(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_storable(each) for each in value]
+    return value
 
 
 _BEGIN = """
@@ -95,7 +114,8 @@ _REPORT = f"UPDATE training_run SET stage = %(stage)s, progress = progress || %(
 
 _NOTE = f"""
 UPDATE training_run
-SET notes = CASE WHEN jsonb_array_length(notes) < %(most)s THEN notes || %(note)s ELSE notes END
+SET notes = CASE WHEN jsonb_array_length(notes) < %(most)s AND notes -> -1 IS DISTINCT FROM %(note)s::jsonb -> 0
+    THEN notes || %(note)s::jsonb ELSE notes END
 {_MINE} RETURNING id
 """  # noqa: S608  the inserted part is a constant
 

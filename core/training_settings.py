@@ -32,7 +32,9 @@ class TrainingSettings(BaseModel):
     min_quality_score: float = env(
         "MATHCODE_MIN_QUALITY", 70.0, "Least quality score of a file that is trained on.", ge=0, le=100
     )
-    check_interval_s: float = env("CHECK_INTERVAL", 300.0, "Seconds between looks for new files.", ge=0.5)
+    check_interval_s: float = env(
+        "CHECK_INTERVAL", 300.0, "Seconds between looks for new files.", ge=0.5, le=604_800
+    )
     stall_s: float = env(
         "MATHCODE_TRAINING_STALL_S",
         900.0,

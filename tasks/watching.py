@@ -52,5 +52,5 @@ def not_before(latest: Sequence[Run], *, interval: timedelta) -> datetime:
     failed = list(takewhile(lambda run: run.state is RunState.FAILED, latest))
     if not failed or failed[0].finished_at is None:
         return datetime.min.replace(tzinfo=UTC)
-    doublings: int = 2 ** len(failed)
-    return failed[0].finished_at + min(interval * doublings, LONGEST_PAUSE)
+    factor: int = 2 ** min(len(failed), LOOKED_BACK)
+    return failed[0].finished_at + min(min(interval, LONGEST_PAUSE) * factor, LONGEST_PAUSE)

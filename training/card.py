@@ -82,6 +82,8 @@ class LentCard:
                     return
             except DatabaseUnavailable as error:
                 logger.warning("the lease of the card is renewed later: %s", error)
+            except Exception:  # a lease that is not renewed would cost the card in the middle of a training
+                logger.exception("the lease of the card %s could not be renewed", self._card)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 run-12/plan.json       TrainingPlan, written by the pipeline before anything starts
        dataset/        packed rows, written once by training.dataset
+       trainer.lock    held by the one that trains, with its process number
        checkpoints/    of the trainer; only whole ones count
        adapter/        what came of it, in peft's layout; there once training is complete, whole or not at all
        trained.json    TrainingResult, written after adapter/
@@ -26,7 +27,9 @@ EX_INTERRUPTED = 75
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    """A loss that is no number survives being written and read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class TrainingPlan(_Document):

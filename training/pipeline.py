@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.errors import CardBusy, DatabaseUnavailable, MathcodeError, NothingToTrain
+from core.errors import CardBusy, DatabaseUnavailable, FolderBusy, MathcodeError, NothingToTrain
 from core.manifests import ManifestStore
 from core.model_versions import Version, VersionStore
 from core.run_leases import RunLease
@@ -59,7 +59,7 @@ class Pipeline:
                 self._leave(hold)
             except DatabaseUnavailable:
                 raise
-            except CardBusy as error:
+            except (CardBusy, FolderBusy) as error:
                 self.lease.note(claim, error.message)
                 self.lease.hand_back(claim)
             except NothingToTrain as error:
@@ -79,6 +79,8 @@ class Pipeline:
             self.stages.train(folder, hold)
             _require(hold)
             scores = self.stages.evaluate(folder, hold)
+        if scores is not None:
+            self.pulse.renew(hold)  # no heartbeat tells a process that was frozen until now
         _require(hold)
         if scores is not None:
             self._conclude(run, folder, hold, scores=scores, parent=parent)

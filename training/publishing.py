@@ -79,6 +79,7 @@ class Publisher:
         if serving is None:
             link.unlink(missing_ok=True)
             return
+        self._models.mkdir(parents=True, exist_ok=True)
         draft = link.with_name(f".{LINK}.{os.getpid()}")
         draft.unlink(missing_ok=True)
         draft.symlink_to(os.path.relpath(serving.directory, self._models))

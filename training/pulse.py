@@ -77,6 +77,12 @@ class Pulse:
             with self._lock:
                 self._hold = None
 
+    def renew(self, hold: Hold) -> None:
+        """Keep the lease, and have the hold stopped where the ledger says so. Raises DatabaseUnavailable."""
+        shall_go_on = self._lease.renew(hold.claim)
+        if not shall_go_on:
+            hold.stop(StopReason.LOST if shall_go_on is None else StopReason.CANCELLED)
+
     def _run(self) -> None:
         while not self._ended.wait(self._interval_s):
             try:
@@ -90,7 +96,5 @@ class Pulse:
         with self._lock:
             hold = self._hold
         if hold is not None:
-            shall_go_on = self._lease.renew(hold.claim)
-            if not shall_go_on:
-                hold.stop(StopReason.LOST if shall_go_on is None else StopReason.CANCELLED)
+            self.renew(hold)
         self._sign()

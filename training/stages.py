@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.card import CardStore
-from core.errors import ConfigurationError, DiskFull, TrainingFailed
+from core.errors import ConfigurationError, DiskFull, FolderBusy, TrainingFailed
 from core.manifests import ManifestStore
 from core.messages import ModelName
 from core.model_versions import Version
@@ -92,7 +92,7 @@ class Stages:
             yield
 
     def train(self, folder: RunFolder, hold: Hold) -> None:
-        """Train to the last step, or until `hold` is stopped. Raises TrainingFailed."""
+        """Train to the last step, or until `hold` is stopped. Raises TrainingFailed, FolderBusy."""
         self._run("train", "training.trainer", folder, hold)
 
     def evaluate(self, folder: RunFolder, hold: Hold) -> Scores | None:
@@ -125,8 +125,10 @@ class Stages:
                 hold.stopped.wait(DISK_PAUSE_S)
 
     def _take(self, stage: str, ending: Ending, chronicle: Chronicle, *, gives_up: bool) -> None:
-        """Keep why a process ended. Raises TrainingFailed where another attempt would not help."""
+        """Keep why a process ended. Raises TrainingFailed where beginning again would not help, or FolderBusy."""
         failure = chronicle.failure
+        if failure is not None and failure.code == FolderBusy.code:
+            raise FolderBusy(failure.message)
         if failure is not None and (gives_up or failure.code != DiskFull.code):
             chronicle.write()
             raise TrainingFailed(failure.message)

@@ -22,6 +22,7 @@ from training.attempts import Attempts, Stop
 from training.base import require_same_base
 from training.dataset import RowSet, read_summary
 from training.folder import EX_INTERRUPTED, AliveEvent, RunFolder, TrainingPlan, TrainingResult
+from training.folder_lock import PATIENCE_S, folder_lock
 from training.leash import tie_to_parent
 from training.network import adapt, checkpoint_gradients, make_ready, packed_loss, save_adapter, warm_start
 from training.packed_trainer import LossFunction, Sets
@@ -35,19 +36,28 @@ HELDOUT_TOKENS = 65_536
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """Trains what a folder's plan says. `loss` is what a micro-batch is put through."""
+    """Trains what a folder's plan says. `loss` is what a micro-batch is put through.
+
+    Another trainer in the same folder is waited for, `patience_s` at most.
+    """
 
     folder: RunFolder
     tell: Tell
     stop: Stop = field(default_factory=Stop)
     loss: LossFunction = packed_loss
+    patience_s: float = PATIENCE_S
 
     def run(self) -> int:
         """Go on to the end, or until told to stop; the exit status.
 
         Raises:
-            TrainingFailed, ConfigurationError: in one sentence what is to be done.
+            TrainingFailed, ConfigurationError, FolderBusy: in one sentence what is to be done.
         """
+        self.tell(AliveEvent(stage="waiting for the run's folder"))
+        with folder_lock(self.folder.path, patience_s=self.patience_s):
+            return self._run()
+
+    def _run(self) -> int:
         if self.folder.trained.is_file():
             return 0
         plan = self.folder.read_plan()

@@ -3,44 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from core.database import Database
 from core.model_versions import VersionStore
-from core.training_runs import Run, RunState, RunStore
+from core.training_runs import RunState, RunStore
 from stack.servers import ServerUrls
-from tests.files_of_code import STANDARD_LIBRARY, insert_packages
-from tests.harness import ROOT, Installation, eventually, installation
+from tests.files_of_code import STANDARD_LIBRARY
+from tests.harness import Installation, eventually, installation
+from tests.trainings import REPOSITORIES, SETTINGS, begin_training, ended, kill_trainer, mathcode, trainers_of
 
-REPOSITORIES = ("json", "wsgiref", "dbm", "curses", "zoneinfo")
 PROMPT = "Refactor this function: def f(x): return x"
-SETTINGS = {
-    "MATHCODE_PROFILE": "tiny",
-    "MIN_NEW_FILES": "10",
-    "CHECK_INTERVAL": "1",
-    "MATHCODE_ROW_TOKENS": "256",
-    "BATCH_SIZE": "8",
-    "MATHCODE_MICRO_BATCH": "8",
-    "MATHCODE_LORA_R": "8",
-    "MATHCODE_LORA_ALPHA": "16",
-    "MATHCODE_LEARNING_RATE": "0.01",
-    "MATHCODE_WARM_LEARNING_RATE": "0.01",
-    "MATHCODE_CHECKPOINT_S": "2",
-    "MAX_DATASET_SIZE": "16",
-    "MATHCODE_GRADIENT_CHECKPOINTING": "false",
-    "MATHCODE_REPLAY_RATE": "0",
-    "MATHCODE_MOST_LOOPS": "1",  # so small a model loops as soon as it learns anything
-}
 
 
 @pytest.fixture
@@ -56,37 +34,12 @@ def runs(database: Database) -> RunStore:
     return RunStore(database)
 
 
-def mathcode(installed: Installation, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cli.main", *words],
-        cwd=ROOT,
-        env=installed.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
 def ingest(installed: Installation) -> dict[str, Any]:
     trees = [str(STANDARD_LIBRARY / name) for name in REPOSITORIES]
     finished = mathcode(installed, "ingest", *trees, "--licence", "PSF-2.0", "--json")
     assert finished.returncode == 0, finished.stderr
     said: dict[str, Any] = json.loads(finished.stdout)
     return said
-
-
-def begin_training(installed: Installation, runs: RunStore, database: Database) -> None:
-    """Return when the first run has made a few steps."""
-    insert_packages(database, REPOSITORIES)
-    installed.start("light", "training", "beat")
-    eventually(lambda: runs.latest(1), within_s=30)
-    eventually(lambda: len(runs.steps(1)) > 2, within_s=150)
-
-
-def ended(runs: RunStore, run_id: int, *, within_s: float = 240) -> Run:
-    eventually(lambda: runs.get(run_id).state.is_final, within_s=within_s, every_s=0.2)
-    return runs.get(run_id)
 
 
 @pytest.mark.timeout(600)
@@ -142,11 +95,11 @@ def test_a_run_survives_the_death_of_its_trainer_and_of_its_worker(
     installed: Installation, runs: RunStore, database: Database
 ) -> None:
     begin_training(installed, runs, database)
-    _kill_trainer(installed)
+    kill_trainer(installed)
     steps = len(runs.steps(1))
     eventually(lambda: len(runs.steps(1)) > steps, within_s=60)
     installed.kill("training")
-    eventually(lambda: not _trainers_of(installed.data_dir), within_s=10)
+    eventually(lambda: not trainers_of(installed.data_dir), within_s=10)
     installed.start("training")
     run = ended(runs, 1)
     assert run.state is RunState.PROMOTED, run.reasons
@@ -168,24 +121,9 @@ def test_a_stopping_worker_hands_its_run_over_and_cancelling_gives_the_files_bac
     finished = mathcode(installed, "train", "--cancel")
     assert finished.returncode == 0, finished.stderr
     assert ended(runs, 1).state is RunState.CANCELLED
-    assert not _trainers_of(installed.data_dir)
+    assert not trainers_of(installed.data_dir)
 
 
 def _answer_of(installed: Installation, version: str) -> dict[str, Any] | None:
     job = installed.ask(PROMPT, force_task_type="code", max_tokens=12)
     return job if job["answer"]["completions"][0]["version"] == version else None
-
-
-def _kill_trainer(installed: Installation) -> None:
-    (process,) = _trainers_of(installed.data_dir)
-    os.kill(process.pid, signal.SIGKILL)
-
-
-def _trainers_of(data_dir: Path) -> list[psutil.Process]:
-    """The processes that train for this installation."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if "training.trainer" in words and any(word.startswith(str(data_dir)) for word in words):
-            found.append(process)
-    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from core.card import CardStore
@@ -104,3 +106,66 @@ def test_a_training_whose_card_was_taken_back_is_told(cards: CardStore, roster: 
         assert not lent.is_lost
         cards.release(CARD, runs[1])
         eventually(lambda: lent.is_lost, within_s=5)
+
+
+def test_a_card_that_is_not_shared_is_never_asked_for(cards: CardStore, roster: Roster, runs: list[int]) -> None:
+    assert cards.request(CARD, runs[0], lease_s=60)
+    with lent_card(cards, runs[1], card=CARD, roster=roster, pauses=(), lease_s=60, patience_s=0) as lent:
+        assert not lent.is_lost
+    assert cards.wanted(CARD) == runs[0]
+
+
+def test_a_card_that_another_training_has_is_refused_and_stays_with_it(
+    cards: CardStore, roster: Roster, runs: list[int]
+) -> None:
+    assert cards.request(CARD, runs[0], lease_s=60)
+    with (
+        pytest.raises(CardBusy, match="is lent to another training"),
+        lent_card(cards, runs[1], card=CARD, roster=roster, pauses=("codestral",), lease_s=60, patience_s=0),
+    ):
+        pass
+    assert cards.wanted(CARD) == runs[0]
+
+
+def test_a_card_is_given_back_when_its_training_breaks(cards: CardStore, roster: Roster, runs: list[int]) -> None:
+    with (
+        pytest.raises(ValueError, match="broke"),
+        lent_card(cards, runs[1], card=CARD, roster=roster, pauses=("codestral",), lease_s=60, patience_s=0),
+    ):
+        raise ValueError("broke")
+    assert cards.wanted(CARD) is None
+
+
+def test_a_lease_is_renewed_for_as_long_as_the_training_lasts_and_on_loss_it_is_told_once(
+    cards: CardStore, roster: Roster, runs: list[int], database: Database
+) -> None:
+    lost: list[str] = []
+    options = {"card": CARD, "roster": roster, "pauses": ("codestral",), "lease_s": 0.3, "patience_s": 1.0}
+    with lent_card(cards, runs[1], on_lost=lambda: lost.append("lost"), **options):  # type: ignore[arg-type]
+        first = _until(database)
+        eventually(lambda: _until(database) > first, within_s=5)
+        assert cards.wanted(CARD) == runs[1]
+        assert lost == []
+        cards.release(CARD, runs[1])
+        eventually(lambda: lost, within_s=5)
+    assert lost == ["lost"]
+
+
+def test_a_renewal_that_fails_in_an_unforeseen_way_is_tried_again(
+    cards: CardStore, roster: Roster, runs: list[int], database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    with lent_card(
+        cards, runs[1], card=CARD, roster=roster, pauses=("codestral",), lease_s=0.6, patience_s=1
+    ) as lent:
+        database.execute("REVOKE UPDATE ON card_lease FROM CURRENT_USER")
+        eventually(lambda: "could not be renewed" in caplog.text, within_s=5)
+        database.execute("GRANT UPDATE ON card_lease TO CURRENT_USER")
+        denied = _until(database)
+        eventually(lambda: _until(database) > denied, within_s=5)
+        assert not lent.is_lost
+
+
+def _until(database: Database) -> datetime:
+    (row,) = database.fetch("SELECT lease_until FROM card_lease WHERE card = %(card)s", {"card": CARD})
+    until: datetime = row["lease_until"]
+    return until

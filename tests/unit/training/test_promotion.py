@@ -62,3 +62,12 @@ def test_unfit_text_rejects() -> None:
 def test_a_tenth_of_the_functions_may_be_lost_and_no_more() -> None:
     assert verdict(passed=8).is_promoted
     assert not verdict(passed=7).is_promoted
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_is_still_none_when_the_scores_were_written_and_read(number: float) -> None:
+    candidate = Losses(losses={Purpose.HELDOUT: number}, passed=1)
+    serving = Losses(losses={Purpose.HELDOUT: 1.0}, passed=1)
+    scores = Scores(candidate=candidate, serving=serving, tasks=1, smoke=())
+    read = Scores.model_validate_json(scores.model_dump_json())
+    assert not judge(read, min_improvement=0.005, most_regression=0.01).is_promoted
