@@ -8,6 +8,7 @@ from celery import Celery
 from flask import Flask
 
 from api import errors
+from api.reader import Reader
 from api.routes import jobs as job_routes
 from api.routes import status as status_routes
 from api.routes import training as training_routes
@@ -70,10 +71,11 @@ def build_services(settings: Settings, celery: Celery) -> Services:
         database=database,
         jobs=jobs,
         events=events,
+        reader=Reader(events=events, jobs=jobs),
         roster=roster,
         versions=VersionStore(database),
         submitter=submitter,
-        seats=Seats(settings.api_threads // 2),
+        seats=Seats(settings.streams),
     )
 
 

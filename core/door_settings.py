@@ -13,7 +13,7 @@ class DoorSettings(BaseModel):
     api_threads: int = env(
         "MATHCODE_API_THREADS",
         32,
-        "Threads of the API server; half of them may follow event streams.",
+        "Threads of the API server for short requests, beside those of MATHCODE_STREAMS.",
         ge=2,
         le=1024,
     )
@@ -24,4 +24,25 @@ class DoorSettings(BaseModel):
         "Part of all slots that jobs of low priority of one key, such as batches, may take.",
         gt=0,
         le=1,
+    )
+    streams: int = env(
+        "MATHCODE_STREAMS",
+        512,
+        "Event streams and waiting calls that one API process serves at the same time.",
+        ge=1,
+        le=8192,
+    )
+    keep_alive_s: float = env(
+        "MATHCODE_KEEP_ALIVE_S",
+        5.0,
+        "Seconds of silence after which an event stream sends a keep-alive.",
+        ge=0.1,
+        le=60,
+    )
+    client_timeout_s: float = env(
+        "MATHCODE_CLIENT_TIMEOUT_S",
+        30.0,
+        "Seconds a client may take to send a request, or to take what it is sent, beyond one per 500 bytes.",
+        ge=0.5,
+        le=3600,
     )
