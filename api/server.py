@@ -1,15 +1,18 @@
 """waitress, made to hold many open streams and to give up on slow clients.
 
-Of many threads most wait inside an event stream; they are started as they are needed. A client has so many seconds
-to send its request, or to take what it is sent, beyond one for every SLOWEST bytes that did pass.
+Of many threads most wait inside an event stream; they are started as they are needed. A client that owes a
+request, or is owed an answer, must let SLOWEST bytes a second pass, or be done within the timeout.
 """
 
 from __future__ import annotations
 
 import json
 import resource
+import struct
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from socket import SO_LINGER, SOL_SOCKET
 from typing import Any
 
 from flask import Flask
@@ -31,6 +34,8 @@ FILES = 256  # open files beside connections
 HELD_BACK = 262_144
 """Bytes that wait for one client before its thread does."""
 IN_MEMORY = 65_536  # of those; the rest goes to a temporary file
+RESET = struct.pack("ii", 1, 0)
+"""Closing throws away what the kernel still has to send."""
 ON_DISCONNECT = "mathcode.on_disconnect"
 
 
@@ -63,6 +68,24 @@ class Task(WSGITask):  # type: ignore[misc]
         return environ
 
 
+@dataclass(slots=True)
+class Pace:
+    """Bytes that passed since a moment."""
+
+    since: float = field(default_factory=time.monotonic)
+    passed: int = 0
+
+    def is_too_slow(self, timeout_s: float) -> bool:
+        """Whether fewer than SLOWEST a second passed in the last `timeout_s`; begins anew where not."""
+        now = time.monotonic()
+        if now - self.since < timeout_s:
+            return False
+        if self.passed < SLOWEST * timeout_s:
+            return True
+        self.since, self.passed = now, 0
+        return False
+
+
 class Channel(HTTPChannel):  # type: ignore[misc]
     """One connection, with the clocks of its client."""
 
@@ -72,8 +95,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._listeners: list[Callable[[], None]] = []
-        self._asking_since, self._asked_bytes = time.monotonic(), 0
-        self._taking_since, self._taken_bytes = time.monotonic(), 0
+        self._asking, self._taking = Pace(), Pace()
         self._is_new = True
         super().__init__(*arguments, **options)
 
@@ -89,7 +111,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     @property
     def asking_since(self) -> float:
-        return self._asking_since
+        return self._asking.since
 
     def on_disconnect(self, listener: Callable[[], None]) -> None:
         """Watch this connection while its request is served, and call `listener` when it is closed."""
@@ -104,14 +126,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def received(self, data: bytes) -> bool:
         if self.request is None and not self._is_new:
-            self._asking_since, self._asked_bytes = time.monotonic(), 0
+            self._asking = Pace()
         self._is_new = False
-        self._asked_bytes += len(data)
+        self._asking.passed += len(data)
         return bool(super().received(data))
 
     def send(self, data: bytes, do_close: bool = True) -> int:
         sent: int = super().send(data, do_close=do_close)
-        self._taken_bytes += sent
+        self._taking.passed += sent
         return sent
 
     def service(self) -> None:
@@ -123,13 +145,15 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         for listener in tuple(self._listeners):
             listener()
 
-    def give_up_if_slow(self, now: float, timeout_s: float) -> None:
+    def give_up_if_slow(self, timeout_s: float) -> None:
         """Refuse a request that does not arrive, close a connection that takes nothing."""
         if not self.total_outbufs_len:
-            self._taking_since, self._taken_bytes = now, 0
-        elif now - self._taking_since > timeout_s + self._taken_bytes / SLOWEST:
-            self.will_close = True
-        if self.is_asking and now - self._asking_since > timeout_s + self._asked_bytes / SLOWEST:
+            self._taking = Pace()
+        elif self._taking.is_too_slow(timeout_s):
+            self.socket.setsockopt(SOL_SOCKET, SO_LINGER, RESET)
+            self.handle_close()  # not by `will_close`, which waits until something can be sent
+            return
+        if self.is_asking and self._asking.is_too_slow(timeout_s):
             self._refuse(timeout_s)
 
     def _refuse(self, timeout_s: float) -> None:
@@ -180,9 +204,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def maintenance(self, now: float) -> None:
         super().maintenance(now)
-        moment = time.monotonic()
         for channel in tuple(self.active_channels.values()):
-            channel.give_up_if_slow(moment, self.client_timeout_s)
+            channel.give_up_if_slow(self.client_timeout_s)
 
 
 def create_server(app: Flask, settings: Settings) -> Server:

@@ -42,7 +42,7 @@ class DoorSettings(BaseModel):
     client_timeout_s: float = env(
         "MATHCODE_CLIENT_TIMEOUT_S",
         30.0,
-        "Seconds a client may take to send a request, or to take what it is sent, beyond one per 500 bytes.",
+        "Seconds in which a client sends its request, or takes what it is sent, or 500 bytes for each of them.",
         ge=0.5,
         le=3600,
     )
