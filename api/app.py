@@ -8,6 +8,7 @@ from celery import Celery
 from flask import Flask
 
 from api import errors
+from api.reader import Reader
 from api.routes import jobs as job_routes
 from api.routes import openai as openai_routes
 from api.routes import status as status_routes
@@ -75,11 +76,12 @@ def build_services(settings: Settings, celery: Celery) -> Services:
         database=database,
         jobs=jobs,
         events=events,
+        reader=Reader(events=events, jobs=jobs),
         roster=roster,
         versions=VersionStore(database),
         served=served,
         submitter=submitter,
-        seats=Seats(settings.api_threads // 2),
+        seats=Seats(settings.streams),
     )
 
 
