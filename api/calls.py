@@ -20,8 +20,9 @@ from core.dialects.openai import Call, CallFailure, error_body, failure_of
 from core.dialects.openai_chunks import Chunks, SentText
 from core.errors import DatabaseUnavailable, MathcodeError, StreamBroken
 from core.events import Done, Piece
-from core.jobs import Job
+from core.jobs import Job, Origin
 from core.messages import TaskType
+from tasks.submit import ANYBODY
 
 LEDGER_PAUSE_S = 0.5
 LEDGER_TRIES = 60
@@ -199,12 +200,12 @@ def _gone() -> CallFailure:
     )
 
 
-def begin(call: Call, services: Services, *, client: Client) -> LiveCall:
+def begin(call: Call, services: Services, *, client: Client, origin: Origin = ANYBODY) -> LiveCall:
     """Submit a job for each choice: all of them, or none stays. Raises InvalidRequest or Unavailable."""
     jobs: list[Job] = []
     try:
         for request in call.requests:
-            jobs.append(services.submitter.submit(request))
+            jobs.append(services.submitter.submit(request, origin))
     except MathcodeError:
         if jobs:
             LiveCall(call, jobs, services, client=client).close()

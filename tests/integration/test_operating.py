@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,6 +148,22 @@ def test_the_command_line_operates_the_engines_of_one_model(running: Installatio
     asked = _run(running, "-m", "cli.main", "engine", "wake", "codestral")
     assert (asked.returncode, "wake_engine has begun" in asked.stdout) == (0, True)
     eventually(lambda: not _metrics(running, "codestral")["is_asleep"])
+
+
+def test_versions_beside_each_other_are_asked_for_by_name(running: Installation, tmp_path: Path) -> None:
+    _control(running, "swap_adapter", "codestral", "v1", str(tmp_path))
+    eventually(lambda: _metrics(running, "codestral")["version"] == "v1")
+    texts = set()
+    for name in ("codestral-scripted", "v1"):
+        body = {"model": f"codestral@{name}", "prompt": "def f(x):", "temperature": 0}
+        assert running.get(f"/v1/models/{body['model']}").status_code == 200
+        answer = running.post("/v1/completions", body).json()
+        assert answer["system_fingerprint"] == name
+        texts.add(answer["choices"][0]["text"])
+    assert len(texts) == 2
+    assert running.post("/v1/completions", {"model": "codestral@v2", "prompt": "def f(x):"}).status_code == 404
+    _control(running, "follow_versions", "codestral")
+    eventually(lambda: _metrics(running, "codestral")["version"] == "codestral-scripted")
 
 
 def test_a_model_that_nobody_serves_is_told_to_the_one_who_asks(fresh: Installation) -> None:
