@@ -52,7 +52,13 @@ class Door:
     status: int
 
 
-DOORS = (Door(name="POST /v1/jobs", path="/v1/jobs", body={"prompt": PROMPT, "max_tokens": 1}, status=202),)
+CHAT = {"model": "mathcode", "messages": [{"role": "user", "content": PROMPT}], "max_tokens": 1}
+# The doors of OpenAI's dialect answer when the answer is there, not when the job is accepted.
+DOORS = (
+    Door(name="POST /v1/jobs", path="/v1/jobs", body={"prompt": PROMPT, "max_tokens": 1}, status=202),
+    Door(name="POST /v1/chat/completions", path="/v1/chat/completions", body=CHAT, status=200),
+    Door(name="the same, streamed", path="/v1/chat/completions", body={**CHAT, "stream": True}, status=200),
+)
 BARE = Door(name="a bare Flask route", path="/submit", body={"prompt": PROMPT, "max_tokens": 1}, status=202)
 
 
