@@ -194,8 +194,17 @@ def test_the_client_waits_out_a_full_server(fresh: Installation, client: OpenAI)
         assert (caught.value.status_code, caught.value.code) == (503, "too_many_streams")
         assert 1 <= int(caught.value.response.headers["Retry-After"]) <= 120
         assert fresh.get("/v1/status").status_code == 200
-    response = ask(client.with_options(max_retries=5), max_tokens=2)
-    assert response.choices[0].message.content
+        seen: list[Any] = []
+        http = openai.DefaultHttpxClient(event_hooks={"response": [seen.append]})
+        patient = client.with_options(max_retries=5, http_client=http)
+        asked = Thread(target=lambda: seen.append(ask(patient, max_tokens=2)))
+        asked.start()
+        eventually(lambda: seen)
+    asked.join(20)
+    http.close()
+    *refused, accepted, answer = seen
+    assert ({response.status_code for response in refused}, accepted.status_code) == ({503}, 200)
+    assert answer.choices[0].message.content
 
 
 def test_a_worker_lost_in_mid_stream_repeats_nothing(fresh: Installation, client: OpenAI) -> None:
