@@ -133,15 +133,19 @@ def _plain_latency() -> list[float]:
 
 def _rate(ledger: Database, jobs: int, submit_many: Callable[[int], None]) -> float:
     submit_many(100)
-    eventually(lambda: _open(ledger) == 0, within_s=60)
+    eventually(lambda: not _is_busy(ledger), within_s=60)
     start = time.perf_counter()
     submit_many(jobs)
-    eventually(lambda: _open(ledger) == 0, within_s=300, every_s=0.01)
+    eventually(lambda: not _is_busy(ledger), within_s=300, every_s=0.01)
     return jobs / (time.perf_counter() - start)
 
 
-def _open(ledger: Database) -> int:
-    return int(ledger.fetch("SELECT count(*) AS n FROM job WHERE finished_at IS NULL")[0]["n"])
+def _is_busy(ledger: Database) -> bool:
+    """By an index: counting open jobs would cost the more, the longer the run."""
+    return any(
+        ledger.fetch("SELECT 1 FROM job WHERE state = %(state)s LIMIT 1", {"state": state})
+        for state in ("queued", "running")
+    )
 
 
 def _post_many(ours: Installation, jobs: int) -> None:

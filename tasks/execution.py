@@ -105,14 +105,16 @@ class Executor:
 
     def _finish_job(self, claim: Claim, outcome: Outcome) -> None:
         verdict = merging.merge(task_type=claim.task_type, outcomes=[outcome])
-        if self._leases.finish_job(claim, outcome, verdict):
+        finish = self._leases.finish_job(claim, outcome, verdict)
+        if finish is not None:
             self._events.append(claim.job_id, Done(status=verdict.state))
-            self._advance(claim.lane)
+            if finish.lane_holds:
+                self._advance(claim.lane)
 
     def _advance(self, lane: Lane) -> None:
         """Let the next job of the lane begin; the reconciler does it where this fails."""
         try:
-            self._lanes.advance(lane)
+            self._lanes.ended(lane)
         except DatabaseUnavailable as error:
             logger.warning("the lane %s is not advanced now: %s", lane, error)
 
