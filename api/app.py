@@ -23,7 +23,7 @@ from core.roster import Roster
 from core.settings import Settings
 from ensemble.engine.tokenizer import Tokenizer, load_tokenizer
 from ensemble.models import describe_model
-from ensemble.routing import Router
+from ensemble.router_building import build_router
 from tasks.admission import Admission
 from tasks.celery_app import app as celery_app
 from tasks.closing import Closer
@@ -58,7 +58,7 @@ def build_services(settings: Settings, celery: Celery) -> Services:
     lanes = Lanes(store=LaneStore(database), roster=roster, doorbell=doorbell, low_share=settings.low_share)
     submitter = Submitter(
         jobs=jobs,
-        router=_router(settings),
+        router=build_router(settings),
         admission=_admission(settings),
         doorbell=doorbell,
         closer=Closer(jobs=jobs, events=events, lanes=lanes),
@@ -74,15 +74,6 @@ def build_services(settings: Settings, celery: Celery) -> Services:
         versions=VersionStore(database),
         submitter=submitter,
         seats=Seats(settings.api_threads // 2),
-    )
-
-
-def _router(settings: Settings) -> Router:
-    return Router(
-        math_keywords=settings.math_keywords,
-        code_keywords=settings.code_keywords,
-        hybrid_keywords=settings.hybrid_keywords,
-        default=settings.default_task_type,
     )
 
 

@@ -9,7 +9,7 @@ import click
 from core.messages import Route
 from core.settings import load_settings
 from ensemble.prompting import models_for
-from ensemble.routing import Router
+from ensemble.router_building import build_router
 
 
 @click.command()
@@ -21,14 +21,7 @@ def route(prompt: str, explain: bool, as_json: bool) -> None:
     text = sys.stdin.buffer.read().decode(errors="replace") if prompt == "-" else prompt
     if not text.strip():
         raise click.UsageError("the prompt is empty: give one as the argument, or `-` and pipe it in")
-    settings = load_settings()
-    router = Router(
-        math_keywords=settings.math_keywords,
-        code_keywords=settings.code_keywords,
-        hybrid_keywords=settings.hybrid_keywords,
-        default=settings.default_task_type,
-    )
-    decision = router.route(text)
+    decision = build_router(load_settings()).route(text)
     click.echo(decision.model_dump_json() if as_json else _described(decision, explain=explain))
 
 

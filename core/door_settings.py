@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel
 
+from core.messages import TaskType
 from core.variables import env
 
 
@@ -24,4 +27,17 @@ class DoorSettings(BaseModel):
         "Part of all slots that jobs of low priority of one key, such as batches, may take.",
         gt=0,
         le=1,
+    )
+    router: Literal["learned", "keywords"] = env(
+        "MATHCODE_ROUTER", "learned", "`learned` (a small classifier) or `keywords`."
+    )
+    router_threshold: float = env(
+        "MATHCODE_ROUTER_THRESHOLD",
+        0.9,
+        "Below this probability both models answer; `mathcode router calibrate` chooses it on your prompts.",
+        ge=0,
+        le=1,
+    )
+    other_task_type: TaskType = env(
+        "MATHCODE_OTHER_TASK_TYPE", TaskType.CODE, "Where general talk goes: `math` or `code`."
     )

@@ -187,11 +187,17 @@ class GenerationRequest(_Message):
 
 
 class Route(_Message):
-    """The router's decision. `confidence` in [0, 1] ranks decisions; it is not a calibrated probability."""
+    """The router's decision. `confidence` in [0, 1] is a calibrated probability where `probabilities` are there.
+
+    `probabilities` are those of math, code, hybrid and other; `is_fallback` says that keywords had to answer.
+    """
 
     task_type: TaskType
     confidence: float
     reasons: tuple[str, ...]
+    version: str = "keywords"
+    probabilities: dict[str, float] = {}
+    is_fallback: bool = False
 
 
 class TokenChance(_Message):

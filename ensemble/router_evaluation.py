@@ -31,8 +31,10 @@ def report(rows: Sequence[Labelled], probabilities: Probabilities) -> Iterator[s
     by_source = means([row.source for row in rows], right)
     craft = [index for index, row in enumerate(rows) if row.label != "OTHER"]
     specialist = means([rows[index].source for index in craft], [right[index] for index in craft])
-    yield f"mean over sources: {mean(by_source):.3f}; specialists: {mean(specialist):.3f}; all prompts: "\
-          f"{sum(right) / len(right):.3f}"
+    yield (
+        f"mean over sources: {mean(by_source):.3f}; specialists: {mean(specialist):.3f}; all prompts: "
+        f"{sum(right) / len(right):.3f}"
+    )
     cells = means([f"{row.source} {row.label}" for row in rows], right)
     sizes = Counter(f"{row.source} {row.label}" for row in rows)
     yield from (f"  {cell:<30}{sizes[cell]:>6}{value:>8.3f}" for cell, value in sorted(cells.items(), key=_second))
@@ -50,8 +52,10 @@ def confusion(labels: Sequence[str], said: Sequence[str]) -> Iterator[str]:
         row = [counts[label, other] for other in LABELS]
         column = sum(counts[other, label] for other in LABELS)
         right = counts[label, label]
-        yield f"{label:<9}" + "".join(f"{count:>8}" for count in row) + f"{_share(right, sum(row)):>8.3f}"\
-              f"{_share(right, column):>11.3f}"
+        yield (
+            f"{label:<9}" + "".join(f"{count:>8}" for count in row) + f"{_share(right, sum(row)):>8.3f}"
+            f"{_share(right, column):>11.3f}"
+        )
 
 
 def calibration_error(probabilities: Probabilities, right: Sequence[bool], bins: int = 10) -> float:

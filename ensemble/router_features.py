@@ -30,7 +30,10 @@ _SIGNS = tuple(
         ("a call", r"\b[a-z_]\w{1,60}\([^()\n]{0,80}\)"),
         ("a name with underscores", r"\b[a-z]{1,40}_[a-z_]{1,60}\b"),
         ("a name in camel case", r"\b[a-z]{2,30}[A-Z][a-z]{1,30}\b"),
-        ("a file name", r"\b\w{1,60}\.(?:py|js|ts|java|cpp|c|h|cs|go|rs|rb|php|sh|sql|json|ya?ml|html|css|xml|txt)\b"),
+        (
+            "a file name",
+            r"\b\w{1,60}\.(?:py|js|ts|java|cpp|c|h|cs|go|rs|rb|php|sh|sql|json|ya?ml|html|css|xml|txt)\b",
+        ),
         ("a query", r"(?i)\bselect\b.{1,300}\bfrom\b"),
         ("a path", r"(?:^|\s)(?:/[\w.-]{1,60}){2}|[A-Z]:\\"),
         ("TeX", r"\\[a-zA-Z]{2,20}"),
@@ -107,7 +110,9 @@ def pieces(word: str) -> list[int]:
     marked = f"<{word}>"
     length = len(marked)
     return [
-        bucket(f"c{marked[start : start + size]}") for size in (2, 3, 4) for start in range(max(0, length - size + 1))
+        bucket(f"c{marked[start : start + size]}")
+        for size in (2, 3, 4)
+        for start in range(max(0, length - size + 1))
     ]
 
 
@@ -132,6 +137,3 @@ def features(prompt: str, *, piece_weight: float) -> dict[int, float]:
     for name, value in reading.signs:
         add(bucket(f"s{name}"), value * SIGN_WEIGHT)
     return vector
-
-
-

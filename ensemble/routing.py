@@ -56,11 +56,14 @@ class Router:
         code_keywords: Iterable[str] = (),
         hybrid_keywords: Iterable[str] = (),
         default: TaskType = TaskType.MATH,
+        *,
+        has_built_in: bool = True,
     ) -> None:
         self._default = default
-        self._math = _Craft("math", [*_words(MATH_TELLING), *math_keywords], _words(MATH_SHARED))
-        self._code = _Craft("code", [*_words(CODE_TELLING), *code_keywords], _words(CODE_SHARED), CODE_PATTERNS)
-        self._hybrid = _Keywords([*_words(HYBRID_KEYWORDS), *hybrid_keywords])
+        kept = _words if has_built_in else _nothing
+        self._math = _Craft("math", [*kept(MATH_TELLING), *math_keywords], kept(MATH_SHARED))
+        self._code = _Craft("code", [*kept(CODE_TELLING), *code_keywords], kept(CODE_SHARED), CODE_PATTERNS)
+        self._hybrid = _Keywords([*kept(HYBRID_KEYWORDS), *hybrid_keywords])
 
     def route(self, prompt: str, forced: TaskType | None = None) -> Route:
         """Decide for `prompt`, wrapped in `[INST]` or not; `forced` wins over all evidence."""
@@ -73,6 +76,11 @@ class Router:
         if hybrid:
             return Route(task_type=TaskType.HYBRID, confidence=HYBRID_CONFIDENCE, reasons=reasons)
         return self._weigh(math, code, reasons)
+
+    def own_evidence(self, prompt: str) -> Route | None:
+        """The decision if a keyword speaks, or None: patterns of code alone say nothing here."""
+        route = self.route(prompt)
+        return route if any(" keyword '" in reason for reason in route.reasons) else None
 
     def _weigh(self, math: _Evidence, code: _Evidence, reasons: tuple[str, ...]) -> Route:
         total = math.weight + code.weight
@@ -183,6 +191,10 @@ class _Craft:
         )
         strong = len(shown) + len(telling)
         return _Evidence(TELLING * strong + SHARED * len(shared), strong > 0, reasons)
+
+
+def _nothing(listing: str) -> list[str]:
+    return []
 
 
 def _words(listing: str) -> list[str]:

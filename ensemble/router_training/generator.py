@@ -13,10 +13,32 @@ _TOPICS = {
     "CODE": lexicon.PROGRAMMING,
     "OTHER": lexicon.GENERAL,
 }
-_PREFIXES = ("please ", "Hello, could you help me? ", "Hi! ", "I would like your help. ", "Bitte: ", "Por favor, ",
-             "S'il vous plaît, ", "请 ", "You are a helpful assistant. ", "[INST] ", "Question: ", "Task: ")
-_SUFFIXES = (" Thank you!", " Thanks in advance.", " Be brief.", " Explain your answer.", " [/INST]", " Danke!",
-             " Merci.", " 谢谢", " Take your time.", "\n\nAnswer:")
+_PREFIXES = (
+    "please ",
+    "Hello, could you help me? ",
+    "Hi! ",
+    "I would like your help. ",
+    "Bitte: ",
+    "Por favor, ",
+    "S'il vous plaît, ",
+    "请 ",
+    "You are a helpful assistant. ",
+    "[INST] ",
+    "Question: ",
+    "Task: ",
+)
+_SUFFIXES = (
+    " Thank you!",
+    " Thanks in advance.",
+    " Be brief.",
+    " Explain your answer.",
+    " [/INST]",
+    " Danke!",
+    " Merci.",
+    " 谢谢",
+    " Take your time.",
+    "\n\nAnswer:",
+)
 
 
 def generate(count: int, seed: int) -> list[Example]:
@@ -74,8 +96,12 @@ def _filled(chance: random.Random, text: str, label: str) -> str:
     topic, language = chance.choice(topics), chance.choice(languages)
     bare = topic.split(" ", 1)[1] if topic.split(" ", 1)[0] in {"a", "an", "the"} else topic
     known = {
-        "{t}": topic, "{T}": topic[0].upper() + topic[1:], "{b}": bare, "{l}": language,
-        "{f}": "_".join(bare.lower().replace("'", "").split()[:3]), "{n}": str(chance.randint(2, 97)),
+        "{t}": topic,
+        "{T}": topic[0].upper() + topic[1:],
+        "{b}": bare,
+        "{l}": language,
+        "{f}": "_".join(bare.lower().replace("'", "").split()[:3]),
+        "{n}": str(chance.randint(2, 97)),
         "{m}": str(chance.randint(2, 900)),
     }
     for mark, value in known.items():
