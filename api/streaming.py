@@ -13,6 +13,8 @@ from core.messages import JobState, ModelName
 
 FROM_THE_START = "0-0"
 KEEP_ALIVE_S = 2.0
+LAST_EVENT_S = 0.25
+"""The ledger is written first: once it says that a job has ended, its last event may still be on its way."""
 KEEP_ALIVE = ": keep-alive\n\n"
 _STREAM_ID = re.compile(r"\d{1,20}-\d{1,20}")
 
@@ -44,7 +46,7 @@ def follow(
     attempts: dict[ModelName, int] = {}
     while True:
         final = _final_state(jobs, job_id)
-        batch = _read(events, job_id, after=after, block_s=0.0 if final else KEEP_ALIVE_S)
+        batch = _read(events, job_id, after=after, block_s=LAST_EVENT_S if final else KEEP_ALIVE_S)
         for event_id, event in batch:
             after = event_id
             if _is_current(event, attempts):

@@ -90,6 +90,10 @@ class Job:
     answer: Answer | None = None
     error: Failure | None = None
 
+    @property
+    def lane(self) -> Lane:
+        return Lane(key_id=self.key_id, task_type=self.route.task_type, priority=self.request.priority)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSummary:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from core.events import Done, EventLog
 from core.jobs import JobStore
-from core.lanes import Lane
 from ensemble import merging
 from tasks.lanes import Lanes
 
@@ -25,5 +24,5 @@ class Closer:
         if not self._jobs.close(job_id, verdict):
             return False
         self._events.append(job_id, Done(status=verdict.state))
-        self._lanes.advance(Lane(key_id=job.key_id, task_type=job.route.task_type, priority=job.request.priority))
+        self._lanes.advance(job.lane)
         return True

@@ -9,7 +9,6 @@ from threading import Event
 
 from core.errors import DatabaseUnavailable
 from core.events import Done, EventLog, Piece, Restarted
-from core.lanes import Lane
 from core.leases import Claim, LeaseStore, Refusal
 from core.messages import Failure, FailureCode, ModelName, Outcome, TaskType
 from core.work import Delta, Work
@@ -107,14 +106,7 @@ class Executor:
         verdict = merging.merge(task_type=claim.task_type, outcomes=[outcome])
         if self._leases.finish_job(claim, outcome, verdict):
             self._events.append(claim.job_id, Done(status=verdict.state))
-            self._advance(claim.lane)
-
-    def _advance(self, lane: Lane) -> None:
-        """Let the next job of the lane begin; the reconciler does it where this fails."""
-        try:
-            self._lanes.advance(lane)
-        except DatabaseUnavailable as error:
-            logger.warning("the lane %s is not advanced now: %s", lane, error)
+            self._lanes.advance(claim.lane)
 
     def _finish_branch(self, claim: Claim, outcome: Outcome, *, merge_follows: bool) -> None:
         finish = self._leases.finish(claim, outcome)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 
+from core.errors import DatabaseUnavailable
 from core.lanes import Lane, LaneStore
 from core.messages import Priority, TaskType
 from core.roster import Roster
@@ -14,6 +16,8 @@ from tasks.doorbell import Doorbell
 SPARE = 4
 """At least so many jobs are announced beyond what workers take at once, so that no slot waits for the next one."""
 FRESH_S = 2.0
+
+logger = logging.getLogger(__name__)
 
 
 class Lanes:
@@ -36,8 +40,12 @@ class Lanes:
         return fewest + max(SPARE, fewest // 2)
 
     def advance(self, lane: Lane) -> int:
-        """Announce what now fits the window. Raises DatabaseUnavailable."""
-        freed = self._store.advance(lane, window=self.window(lane.task_type, lane.priority))
+        """Announce what now fits the window; while the database is away nothing, the reconciler does it later."""
+        try:
+            freed = self._store.advance(lane, window=self.window(lane.task_type, lane.priority))
+        except DatabaseUnavailable as error:
+            logger.warning("the lane %s is not advanced now: %s", lane, error)
+            return 0
         for job in freed:
             self._doorbell.announce(job.job_id, job.models, lane.priority)
         return len(freed)

@@ -6,6 +6,7 @@ are thousands of tokens. Its kernel is taken as it is; only the rows are dealt o
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -16,12 +17,12 @@ MOST_COLUMNS = 4096
 """Of one group, which one program holds in registers; wider ones are left to mamba_ssm."""
 
 
+@cache
 def deal_out_gated_norm() -> None:
-    """Have mamba_ssm's fused scan use `backward`. Idempotent; concerns this process."""
+    """Have mamba_ssm's fused scan use `backward`, in this process; after the first call it does nothing."""
     from mamba_ssm.ops.triton import ssd_combined
 
-    if ssd_combined._layer_norm_bwd is not backward:
-        ssd_combined._layer_norm_bwd = backward
+    ssd_combined._layer_norm_bwd = backward
 
 
 def backward(  # noqa: PLR0917

@@ -42,8 +42,13 @@ def _answer(endpoint: str) -> Response:
     seat = s.seats.take()
     try:
         live = calls.begin(call.reproducible(secrets.randbits(62)), s, is_gone=_is_gone())
+    except BaseException:
+        seat.leave()
+        raise
+    try:
         response = _stream(live) if call.stream else _wait(call, live)
     except BaseException:
+        live.close()
         seat.leave()
         raise
     response.call_on_close(live.close)
@@ -58,22 +63,14 @@ def _is_gone() -> Callable[[], bool]:
 
 
 def _wait(call: openai.Call, live: calls.LiveCall) -> Response:
-    try:
-        result = live.wait(patience_s=services().settings.call_wait_s)
-    except BaseException:
-        live.close()
-        raise
+    result = live.wait(patience_s=services().settings.call_wait_s)
     if isinstance(result, openai.CallFailure):
         return _refuse(result)
     return jsonify(openai.render(call, live.id, result))
 
 
 def _stream(live: calls.LiveCall) -> Response:
-    try:
-        stream = live.stream()
-    except BaseException:
-        live.close()
-        raise
+    stream = live.stream()
     if isinstance(stream, openai.CallFailure):
         return _refuse(stream)
     return Response(stream, mimetype="text/event-stream", headers={"Cache-Control": "no-store"})

@@ -8,8 +8,9 @@ import pytest
 
 from core.settings import read_settings
 from core.training import TrainingOptions
-from core.training_runs import Run, RunState, Trigger
+from core.training_runs import Run, RunState
 from tasks.watching import LONGEST_PAUSE, LOOKED_BACK, not_before
+from tests.runs import earlier_run
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 INTERVAL = timedelta(minutes=5)
@@ -21,24 +22,11 @@ def runs(*states: RunState) -> list[Run]:
     """The newest first, an hour apart."""
     options = TrainingOptions.of(read_settings())
     return [
-        Run(
+        earlier_run(
+            state,
+            options,
             id=len(states) - age,
-            state=state,
-            trigger=Trigger.THRESHOLD,
-            options=options,
-            attempt=1,
-            lost=0,
-            worker=None,
-            stage=None,
-            parent=None,
-            version=None,
-            progress={},
-            scores=None,
-            reasons=(),
-            notes=(),
-            cancel_requested=False,
             created_at=NOW - timedelta(hours=age + 1),
-            started_at=None,
             finished_at=NOW - timedelta(hours=age) if state.is_final else None,
         )
         for age, state in enumerate(states)

@@ -12,7 +12,8 @@ import pytest
 from core.model_versions import Version, VersionState
 from core.settings import read_settings
 from core.training import TrainingOptions
-from core.training_runs import Run, RunState, Trigger
+from core.training_runs import Run, RunState
+from tests.runs import earlier_run
 from training.warmth import PROMOTIONS_PER_START, is_warm
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -48,26 +49,7 @@ def version(directory: Path, *, rank: int, targets: object) -> Version:
 
 
 def former(options: TrainingOptions, state: RunState) -> Run:
-    return Run(
-        id=1,
-        state=state,
-        trigger=Trigger.THRESHOLD,
-        options=options,
-        attempt=1,
-        lost=0,
-        worker=None,
-        stage=None,
-        parent=None,
-        version=None,
-        progress={},
-        scores=None,
-        reasons=[],
-        notes=[],
-        cancel_requested=False,
-        created_at=NOW,
-        started_at=NOW,
-        finished_at=NOW,
-    )
+    return earlier_run(state, options, id=1, created_at=NOW, finished_at=NOW)
 
 
 def test_a_run_goes_on_from_what_serves(serving: Version, options: TrainingOptions) -> None:
