@@ -19,7 +19,7 @@ DEV := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test lint format bench bench-gpu docs lock hooks clean
+.PHONY: help demo up test faults lint format bench bench-gpu docs lock hooks clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ up: $(RUNTIME) ## Install, start everything and keep it running until Ctrl-C
 # Two tests at once, each with one thread for its arithmetic: half the time of one after the other on two cores.
 test: lint ## Install, check style, types and imports, run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+faults: $(DEV) ## Break what a training stands on, in the middle of it (about 5 minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist load tests/faults
 
 lint: $(DEV) ## Check style, types and imports only
 	$(BIN)/python -m ruff check
