@@ -1,10 +1,11 @@
-"""Idempotency keys: the same key and the same body are the same job, for a day, within one API key."""
+"""Idempotency keys: the same key and the same body are the same job, or batch, for a day, within one API key."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from core.database import Database
+from core.database import Database, Row
 from core.errors import IdempotencyConflict
 
 KEPT_H = 24
@@ -27,19 +28,27 @@ class IdempotencyStore:
 
     def find(self, once: Once) -> str | None:
         """The id of the job this key stands for. Raises IdempotencyConflict if that was asked otherwise."""
-        rows = self._database.fetch(_FIND, asdict(once))
-        if not rows:
-            return None
-        if bytes(rows[0]["fingerprint"]) != once.fingerprint:
-            raise IdempotencyConflict(
-                "this Idempotency-Key was used with another body in the last 24 hours: send a new key",
-                param="Idempotency-Key",
-            )
-        return str(rows[0]["job_id"])
+        return _same(self._database.fetch(_FIND, asdict(once)), once)
+
+    def find_batch(self, once: Once) -> str | None:
+        """As `find`, of a batch."""
+        return _same(self._database.fetch(_FIND_BATCH, asdict(once)), once)
 
     def prune(self) -> None:
         """Forget some of what is too old to mean anything."""
         self._database.execute(_PRUNE, {"limit": PRUNED_AT_ONCE})
+        self._database.execute(_PRUNE_BATCHES, {"limit": PRUNED_AT_ONCE})
+
+
+def _same(rows: Sequence[Row], once: Once) -> str | None:
+    if not rows:
+        return None
+    if bytes(rows[0]["fingerprint"]) != once.fingerprint:
+        raise IdempotencyConflict(
+            "this Idempotency-Key was used with another body in the last 24 hours: send a new key",
+            param="Idempotency-Key",
+        )
+    return str(rows[0]["id"])
 
 
 _FRESH = f"created_at > now() - interval '{KEPT_H} hours'"
@@ -57,12 +66,32 @@ CLAIM = f"""claimed AS (
 Who comes second waits for the first to commit. The job's row follows in the same statement.
 """
 
+CLAIM_BATCH = f"""claimed AS (
+    INSERT INTO batch_key (scope, key, fingerprint, batch_id)
+    SELECT %(scope)s, %(key)s, %(fingerprint)s, %(id)s FROM held
+    ON CONFLICT (scope, key) DO UPDATE
+    SET fingerprint = excluded.fingerprint, batch_id = excluded.batch_id, created_at = now()
+    WHERE NOT batch_key.{_FRESH}
+    RETURNING batch_id
+)"""  # noqa: S608
+"""As CLAIM, of a batch whose file is `held`."""
+
 _FIND = f"""
-SELECT job_id::text, fingerprint FROM idempotency
+SELECT job_id::text AS id, fingerprint FROM idempotency
 WHERE scope = %(scope)s AND key = %(key)s AND part = %(part)s AND {_FRESH}
+"""  # noqa: S608
+
+_FIND_BATCH = f"""
+SELECT batch_id::text AS id, fingerprint FROM batch_key
+WHERE scope = %(scope)s AND key = %(key)s AND {_FRESH}
 """  # noqa: S608
 
 _PRUNE = f"""
 DELETE FROM idempotency WHERE (scope, key, part) IN (
     SELECT scope, key, part FROM idempotency WHERE NOT {_FRESH} ORDER BY created_at LIMIT %(limit)s)
+"""  # noqa: S608
+
+_PRUNE_BATCHES = f"""
+DELETE FROM batch_key WHERE (scope, key) IN (
+    SELECT scope, key FROM batch_key WHERE NOT {_FRESH} ORDER BY created_at LIMIT %(limit)s)
 """  # noqa: S608

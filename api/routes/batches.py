@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from api.callers import caller
 from api.formats import batches as formats
 from api.services import services
+from api.submitting import REPLAYED, read_once
 
 blueprint = Blueprint("batches", __name__, url_prefix="/v1/batches")
 
@@ -15,9 +16,10 @@ blueprint = Blueprint("batches", __name__, url_prefix="/v1/batches")
 @blueprint.post("")
 def create() -> ResponseReturnValue:
     s = services()
-    batch = s.batches.create(formats.parse_batch(request.get_data(), key_id=caller().key_id))
+    new, once = formats.parse_batch(request.get_data(), key_id=caller().key_id), read_once()
+    batch, is_replayed = s.batches.create_once(new, once) if once else (s.batches.create(new), False)
     s.doorbell.announce_batches()
-    return jsonify(formats.render_batch(batch))
+    return jsonify(formats.render_batch(batch)), 200, REPLAYED if is_replayed else {}
 
 
 @blueprint.get("")

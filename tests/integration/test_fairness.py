@@ -17,7 +17,7 @@ from stack.servers import EmbeddedServers, ServerUrls, scratch_data_dir
 from tests.harness import Installation, eventually, installation
 from tests.keyed import Keyed, new_caller
 
-FLOOD = 10_000
+FLOOD, SMALL_FLOOD = 10_000, 1000
 SLOTS = 2
 # What of the flood may end before another's first job does: what runs, what is announced, and as much again for
 # what ends between two looks at a busy machine.
@@ -25,8 +25,8 @@ A_FEW = 4 * SLOTS + 8
 SETTINGS = {"MATHCODE_SLOTS": str(SLOTS), "MATHCODE_SCRIPTED_DELAY_S": "0.02"}
 
 
-@pytest.fixture
-def crowded(
+@pytest.fixture(scope="module")
+def everyone(
     new_urls: Callable[[], ServerUrls], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     urls = new_urls()
@@ -36,11 +36,34 @@ def crowded(
         data_dir=tmp_path_factory.mktemp("crowded"),
         settings=dict(SETTINGS),
     ) as made:
+        made.start("api", "mathstral", "codestral", "light", "beat")
         yield made
 
 
-def flood(caller: Keyed, task_type: TaskType, *, strategy: Strategy = Strategy.PARALLEL) -> None:
-    """Write FLOOD jobs of this key into the ledger, all held, as if they had been submitted."""
+@pytest.fixture
+def crowded(everyone: Installation) -> Iterator[Installation]:
+    """All processes, and nothing left of the test before."""
+    yield everyone
+    with closing(Database(everyone.database_url)) as database:
+        database.execute("UPDATE job SET cancel_requested_at = now() WHERE state = 'running'")
+        database.execute("DELETE FROM job WHERE state = 'queued'")
+        eventually(lambda: not database.fetch("SELECT 1 FROM job WHERE finished_at IS NULL LIMIT 1"))
+
+
+@pytest.fixture
+def greedy(crowded: Installation, request: pytest.FixtureRequest) -> Keyed:
+    return new_caller(crowded, f"greedy-{abs(hash(request.node.name))}")
+
+
+@pytest.fixture
+def modest(crowded: Installation, request: pytest.FixtureRequest) -> Keyed:
+    return new_caller(crowded, f"modest-{abs(hash(request.node.name))}")
+
+
+def flood(
+    caller: Keyed, task_type: TaskType, *, strategy: Strategy = Strategy.PARALLEL, number: int = SMALL_FLOOD
+) -> None:
+    """Write so many jobs of this key into the ledger, all held, as if they had been submitted."""
     lane = Lane(key_id=caller.key_id, task_type=task_type, priority=Priority.NORMAL)
     request = GenerationRequest(prompt="flood", strategy=strategy, sampling=Sampling(max_tokens=5))
     parameters = {
@@ -52,7 +75,7 @@ def flood(caller: Keyed, task_type: TaskType, *, strategy: Strategy = Strategy.P
         "route": Route(task_type=task_type, confidence=1.0, reasons=()).model_dump_json(),
         "models": [str(model) for model in models_for(task_type)],
         "is_sequential": strategy is Strategy.SEQUENTIAL,
-        "number": FLOOD,
+        "number": number,
     }
     with closing(Database(caller.installation.database_url)) as database:
         database.execute(_FLOOD, parameters)
@@ -61,7 +84,7 @@ def flood(caller: Keyed, task_type: TaskType, *, strategy: Strategy = Strategy.P
 _FLOOD = """
 WITH made AS (
     INSERT INTO job (id, request, task_type, strategy, route, deadline_at, key_id, lane, is_held)
-    SELECT ('00000000-0000-7000-8000-' || lpad(to_hex(number), 12, '0'))::uuid, %(request)s, %(task_type)s,
+    SELECT gen_random_uuid(), %(request)s, %(task_type)s,
            %(strategy)s, %(route)s, now() + interval '1 day', %(key_id)s, %(lane)s, TRUE
     FROM generate_series(1, %(number)s) AS number
     RETURNING id
@@ -95,11 +118,9 @@ def keeps_ending(caller: Keyed, *, more: int = 3) -> None:
     [(TaskType.MATH, "parallel"), (TaskType.HYBRID, "parallel"), (TaskType.HYBRID, "sequential")],
 )
 def test_ten_thousand_jobs_of_one_key_do_not_stand_before_anothers_first(
-    crowded: Installation, task_type: TaskType, strategy: str
+    greedy: Keyed, modest: Keyed, task_type: TaskType, strategy: str
 ) -> None:
-    crowded.start("api", "mathstral", "codestral", "light", "beat")
-    greedy, modest = new_caller(crowded, "greedy"), new_caller(crowded, "modest")
-    flood(greedy, task_type, strategy=Strategy(strategy))
+    flood(greedy, task_type, strategy=Strategy(strategy), number=FLOOD)
     keeps_ending(greedy)
     for _ in range(2):
         delayed = delay_of_the_first(modest, greedy, force_task_type=task_type, strategy=strategy)
@@ -107,18 +128,14 @@ def test_ten_thousand_jobs_of_one_key_do_not_stand_before_anothers_first(
     keeps_ending(greedy)
 
 
-def test_a_flood_that_was_submitted_is_held_too(crowded: Installation) -> None:
+def test_a_flood_that_was_submitted_is_held_too(greedy: Keyed, modest: Keyed) -> None:
     """Through the API, with the window that the living workers set."""
-    crowded.start("api", "mathstral", "light", "beat")
-    greedy, modest = new_caller(crowded, "greedy"), new_caller(crowded, "modest")
     for _ in range(60):
         greedy.submit(max_tokens=20)
     assert delay_of_the_first(modest, greedy) <= A_FEW
 
 
-def test_a_hybrid_flood_lets_the_specialists_jobs_through(crowded: Installation) -> None:
-    crowded.start("api", "mathstral", "codestral", "light", "beat")
-    greedy, modest = new_caller(crowded, "greedy"), new_caller(crowded, "modest")
+def test_a_hybrid_flood_lets_the_specialists_jobs_through(greedy: Keyed, modest: Keyed) -> None:
     flood(greedy, TaskType.HYBRID)
     keeps_ending(greedy)
     for kind in ("math", "code"):
@@ -126,9 +143,9 @@ def test_a_hybrid_flood_lets_the_specialists_jobs_through(crowded: Installation)
 
 
 @pytest.mark.parametrize("task_type", [TaskType.MATH, TaskType.HYBRID])
-def test_it_stays_so_when_redis_forgets_and_a_worker_is_killed(crowded: Installation, task_type: TaskType) -> None:
-    crowded.start("api", "mathstral", "codestral", "light", "beat")
-    greedy, modest = new_caller(crowded, "greedy"), new_caller(crowded, "modest")
+def test_it_stays_so_when_redis_forgets_and_a_worker_is_killed(
+    crowded: Installation, greedy: Keyed, modest: Keyed, task_type: TaskType
+) -> None:
     flood(greedy, task_type)
     keeps_ending(greedy)
     with closing(Redis.from_url(crowded.redis_url)) as redis:

@@ -8,7 +8,9 @@ from contextlib import closing
 
 import pytest
 
+from core.batches import BatchStore, NewBatch
 from core.database import Database
+from core.files import FileStore
 from core.idempotency import IdempotencyStore, Once
 from core.jobs import JobStore, NewJob
 from core.keys import Limits, Rate
@@ -131,3 +133,25 @@ def test_a_deleted_job_frees_its_key(database: Database) -> None:
     database.execute("DELETE FROM job WHERE id = %(id)s", {"id": first.id})
     assert IdempotencyStore(database).find(once) is None
     assert jobs.insert_once(_new(), once)
+
+
+def test_a_batchs_key_is_free_again_after_a_day_and_pruned(database: Database) -> None:
+    writer = FileStore(database).create(purpose="batch", key_id=None)
+    writer.write(b"{}\n")
+    new = NewBatch(
+        file_id=writer.finish(filename="in.jsonl", lives_s=None).id,
+        endpoint="/v1/completions",
+        window="24h",
+        window_s=86_400,
+        key_id=None,
+    )
+    batches, once = BatchStore(database), Once(scope="", key="k", fingerprint=b"1")
+    (first, is_replayed), (again, is_again) = (batches.create_once(new, once) for _ in range(2))
+    assert (again.id, is_replayed, is_again) == (first.id, False, True)
+    age = "UPDATE batch_key SET created_at = now() - make_interval(hours => 25)"
+    database.execute(age)
+    later, is_replayed = batches.create_once(new, once)
+    assert (later.id != first.id, is_replayed) == (True, False)
+    database.execute(age)
+    IdempotencyStore(database).prune()
+    assert not database.fetch("SELECT 1 FROM batch_key")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import count
 from typing import Any
@@ -213,6 +214,33 @@ def test_files_and_batches_are_their_keys_own_and_take_nothing_from_its_limits(m
     with closing(Database(alice.installation.database_url)) as database:
         (key,) = [key for key in KeyStore(database).all() if key.id == alice.key_id]
     assert key.batch_tokens_today > 0
+
+
+def test_a_batch_asked_for_many_times_under_one_key_is_one(make: NewCaller) -> None:
+    caller, other = make(), make()
+    with client_of(caller) as client:
+        file = client.files.create(file=("in.jsonl", _line(0).encode()), purpose="batch")
+        asked = {"input_file_id": file.id, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+        with ThreadPoolExecutor(16) as pool:
+            key = {"Idempotency-Key": "b"}
+            answers = list(pool.map(lambda _: caller.post("/v1/batches", asked, **key), range(16)))
+        assert {answer.status_code for answer in answers} == {200}
+        assert len({answer.json()["id"] for answer in answers}) == 1
+        assert sum("Idempotent-Replayed" not in answer.headers for answer in answers) == 1
+        assert len(client.batches.list().data) == 1
+        conflict = caller.post("/v1/batches", {**asked, "completion_window": "6h"}, **key)
+        assert (conflict.status_code, conflict.headers["x-should-retry"]) == (409, "false")
+        assert other.post("/v1/batches", asked, **key).status_code == 404, "the file is another's"
+        eventually(lambda: client.batches.list().data[0].status == "completed", every_s=0.2)
+        assert client.files.delete(file.id).deleted, "it must be held by one batch, which has ended"
+
+
+def test_a_batch_that_was_refused_takes_no_key(make: NewCaller) -> None:
+    caller = make()
+    asked = {"input_file_id": f"file-{'0' * 32}", "endpoint": "/v1/completions", "completion_window": "24h"}
+    for _ in range(2):
+        answer = caller.post("/v1/batches", asked, **{"Idempotency-Key": "r"})
+        assert (answer.status_code, "Idempotent-Replayed" in answer.headers) == (404, False)
 
 
 def test_the_batch_command_sends_the_key_of_its_environment(doors: Installation, make: NewCaller) -> None:
