@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from flask import Flask, Response, g, request
 
 from api.services import services
-from core.errors import Unauthorized
+from core.errors import DatabaseUnavailable, Unauthorized
 from core.jobs import Origin
 from core.keys import PREFIX, Limits
 from core.limits import Level
@@ -93,7 +93,10 @@ def _tell_limits(response: Response) -> Response:
     limits, key_id = caller().limits, caller().key_id
     if request.method != "POST" or key_id is None or (limits.requests is None and limits.tokens is None):
         return response
-    level: Level = services().limits.level(key_id, limits)
+    try:
+        level: Level = services().limits.level(key_id, limits)
+    except DatabaseUnavailable:
+        return response  # what was answered stands, without them
     for name, rate, left in (
         ("requests", limits.requests, level.requests),
         ("tokens", limits.tokens, level.tokens),

@@ -198,3 +198,11 @@ def test_a_wait_that_makes_no_sense_is_refused_by_name(doors: Installation, wait
         assert response.status_code == 202
     else:
         assert (response.status_code, response.json()["error"]["param"]) == (400, "wait_s")
+
+
+def test_a_ledger_that_fails_is_said_so_at_a_key_with_rates_too(fresh: Installation, database: Database) -> None:
+    fresh.start("api")
+    caller = new_caller(fresh, "x", Limits(requests=Rate(amount=9, period_s=60)))
+    assert caller.ask().headers["x-ratelimit-remaining-requests"] == "8"
+    database.execute("ALTER TABLE key_bucket RENAME TO lost")
+    assert refused(caller.ask(), 503, "database_unavailable") >= 1
