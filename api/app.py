@@ -6,6 +6,7 @@ from celery import Celery
 from flask import Flask
 
 from api import callers, errors
+from api.reader import Reader
 from api.routes import batches as batch_routes
 from api.routes import files as file_routes
 from api.routes import jobs as job_routes
@@ -82,6 +83,7 @@ def build_services(settings: Settings, celery: Celery) -> Services:
         database=database,
         jobs=jobs,
         events=events,
+        reader=Reader(events=events, jobs=jobs),
         roster=roster,
         versions=VersionStore(database),
         served=served,
@@ -91,5 +93,5 @@ def build_services(settings: Settings, celery: Celery) -> Services:
         doorbell=doorbell,
         files=FileStore(database),
         batches=BatchStore(database),
-        seats=Seats(settings.api_threads // 2),
+        seats=Seats(settings.streams),
     )

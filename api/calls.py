@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from threading import Event as Pause
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from api import streaming
 from api.errors import status_of
 from api.following import Event, Followed, follow_all
+from api.formats.events import KEEP_ALIVE
 from api.services import Services
 from api.submitting import read_once, read_wait, submit
 from core.dialects.openai import Call, CallFailure, error_body, failure_of
@@ -31,25 +33,27 @@ logger = logging.getLogger(__name__)
 _DIVERGED = "a worker was lost and the text that was begun again is another one: ask again"
 
 
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who waits: `on_disconnect` as `streaming.follow` takes it."""
+
+    is_gone: Callable[[], bool]
+    on_disconnect: streaming.OnDisconnect | None
+
+
 class LiveCall:
     """What was `submitted`, a job for each choice. `close` cancels those that have not ended, unless `is_kept`.
 
-    `is_gone` says that nobody waits any more: waiting and streaming then end, and the rest is left to `close`.
+    Waiting and streaming end when the client is gone, and the rest is left to `close`.
     """
 
     def __init__(
-        self,
-        call: Call,
-        submitted: Sequence[Submitted],
-        services: Services,
-        *,
-        is_gone: Callable[[], bool],
-        is_kept: bool,
+        self, call: Call, submitted: Sequence[Submitted], services: Services, *, client: Client, is_kept: bool
     ) -> None:
         jobs = [one.job for one in submitted]
         self.is_replayed = all(one.is_replayed for one in submitted)
         self._call = call
-        self._is_gone = is_gone
+        self._client = client
         self._jobs = jobs
         self._services = services
         self._open = set() if is_kept else {job.id for job in jobs}
@@ -71,7 +75,7 @@ class LiveCall:
         until, ended = time.monotonic() + patience_s, list[Job]()
         for job in self._jobs:
             for _ in self._follow(job.id):
-                if self._is_gone():
+                if self._client.is_gone():
                     return _gone()
                 if time.monotonic() > until:
                     return self._still_running(patience_s)
@@ -99,7 +103,10 @@ class LiveCall:
 
     def _follow(self, job_id: str) -> Followed:
         s = self._services
-        return streaming.follow(job_id, after=streaming.FROM_THE_START, events=s.events, jobs=s.jobs)
+        keep_alive_s = min(s.settings.keep_alive_s, s.settings.call_wait_s)
+        return streaming.follow(
+            job_id, reader=s.reader, keep_alive_s=keep_alive_s, on_disconnect=self._client.on_disconnect
+        )
 
     def _id(self, item: tuple[int, Event]) -> str:
         return self._jobs[item[0]].id
@@ -145,10 +152,10 @@ class LiveCall:
         openings = (self._chunks.opening(index) for index in range(len(self._jobs)))
         yield from (_data(opening) for opening in openings if opening)
         for item in events:
-            if self._is_gone():
+            if self._client.is_gone():
                 return
             if item is None:
-                yield streaming.KEEP_ALIVE
+                yield KEEP_ALIVE
                 continue
             index, event = item
             if isinstance(event, Done):
@@ -198,7 +205,7 @@ def _gone() -> CallFailure:
     )
 
 
-def begin(call: Call, services: Services, *, is_gone: Callable[[], bool]) -> LiveCall:
+def begin(call: Call, services: Services, *, client: Client) -> LiveCall:
     """Submit a job for each choice of the current request, which has a seat: all of them, or none stays.
 
     What an Idempotency-Key stands for stays in any case, for the caller who comes again with it. Raises
@@ -212,6 +219,6 @@ def begin(call: Call, services: Services, *, is_gone: Callable[[], bool]) -> Liv
             done.append(submit(request, wait_s=left_s, part=part, is_seated=True))
     except MathcodeError:
         if done:
-            LiveCall(call, done, services, is_gone=is_gone, is_kept=is_kept).close()
+            LiveCall(call, done, services, client=client, is_kept=is_kept).close()
         raise
-    return LiveCall(call, done, services, is_gone=is_gone, is_kept=is_kept)
+    return LiveCall(call, done, services, client=client, is_kept=is_kept)

@@ -6,11 +6,12 @@ import hashlib
 import re
 import time
 from collections.abc import Callable
-from threading import Event as Pause
+from threading import Event
 
 from flask import request
 
 from api.callers import caller, origin
+from api.server import ON_DISCONNECT
 from api.services import services
 from core.errors import InvalidRequest, TooManyStreams
 from core.idempotency import Once
@@ -90,9 +91,10 @@ def _patiently(attempt: Callable[[], Submitted], wait_s: float, *, is_seated: bo
 
 def _try_until(attempt: Callable[[], Submitted], refusal: LimitReached | QueueFull, end: float) -> Submitted:
     """Try again until `end`, or until the client has hung up; then the last refusal is raised."""
-    is_gone: Callable[[], bool] = request.environ.get("waitress.client_disconnected", lambda: False)
-    while (left_s := end - time.monotonic()) > 0 and not is_gone():
-        Pause().wait(min(PAUSE_S, left_s))
+    gone = Event()
+    if watch := request.environ.get(ON_DISCONNECT):
+        watch(gone.set)
+    while (left_s := end - time.monotonic()) > 0 and not gone.wait(min(PAUSE_S, left_s)):
         try:
             return attempt()
         except DailyTokensSpent:

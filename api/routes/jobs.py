@@ -8,9 +8,13 @@ from flask.typing import ResponseReturnValue
 from api import streaming
 from api.callers import caller
 from api.formats import native
+from api.formats.events import FINISHED, parse_following
+from api.server import ON_DISCONNECT
 from api.services import services
 from api.submitting import REPLAYED
 from api.submitting import submit as submit_asked
+from core.errors import BrokerUnavailable
+from core.events import FROM_THE_START
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
@@ -45,10 +49,29 @@ def cancel(job_id: str) -> ResponseReturnValue:
 
 @blueprint.get("/<job_id>/events")
 def events(job_id: str) -> ResponseReturnValue:
-    s, after = services(), streaming.parse_event_id(request.headers.get("Last-Event-ID"))
-    s.jobs.state(job_id)
+    s = services()
+    wish = parse_following(request.args, request.headers.get("Last-Event-ID"))
+    items = streaming.follow(
+        job_id,
+        after=wish.after,
+        reader=s.reader,
+        keep_alive_s=s.settings.keep_alive_s,
+        on_disconnect=request.environ.get(ON_DISCONNECT),
+    )
+    if _has_all(job_id, wish.after):
+        return "", 204  # tells an EventSource not to come back
+    stream = streaming.render(items, job_id=job_id, after=wish.after, jobs=s.jobs)
+    if wish.cancel_on_disconnect:
+        stream = streaming.cancelling(stream, lambda: s.submitter.cancel(job_id))
     seat = s.seats.take()
-    stream = streaming.render(job_id, after=after, events=s.events, jobs=s.jobs)
     response = Response(stream, mimetype="text/event-stream", headers={"Cache-Control": "no-store"})
     response.call_on_close(seat.leave)
     return response
+
+
+def _has_all(job_id: str, after: str) -> bool:
+    """Whether the client has had the last event."""
+    try:
+        return after == FINISHED or (after != FROM_THE_START and services().events.ends_at(job_id, after))
+    except BrokerUnavailable:
+        return False

@@ -33,7 +33,7 @@ def doors(new_urls: Callable[[], ServerUrls], tmp_path_factory: pytest.TempPathF
     urls, directory = new_urls(), tmp_path_factory.mktemp("keyed")
     settings = {
         "MATHCODE_REQUIRE_KEYS": "always",
-        "MATHCODE_API_THREADS": "2",
+        "MATHCODE_STREAMS": "1",
         "MATHCODE_SCRIPTED_DELAY_S": "0.05",
         "MATHCODE_CALL_WAIT_S": "20",
     }

@@ -177,7 +177,7 @@ def test_no_key_fills_the_queue_alone(fresh: Installation) -> None:
 
 
 def test_who_waits_at_the_door_never_takes_all_threads(fresh: Installation) -> None:
-    fresh.settings.update(MATHCODE_MAX_QUEUED="1", MATHCODE_API_THREADS="4")
+    fresh.settings.update(MATHCODE_MAX_QUEUED="1", MATHCODE_STREAMS="2", MATHCODE_API_THREADS="2")
     fresh.start("api")
     fresh.submit("Prove it")
     with ThreadPoolExecutor(6) as pool:
@@ -206,3 +206,19 @@ def test_a_ledger_that_fails_is_said_so_at_a_key_with_rates_too(fresh: Installat
     assert caller.ask().headers["x-ratelimit-remaining-requests"] == "8"
     database.execute("ALTER TABLE key_bucket RENAME TO lost")
     assert refused(caller.ask(), 503, "database_unavailable") >= 1
+
+
+def test_who_hangs_up_while_waiting_at_the_door_leaves_the_seat(fresh: Installation) -> None:
+    fresh.settings.update(MATHCODE_MAX_QUEUED="1", MATHCODE_STREAMS="1")
+    fresh.start("api")
+    fresh.submit("Prove it")
+    with pytest.raises(requests.ReadTimeout):
+        requests.post(f"{fresh.url}/v1/jobs", json={"prompt": "Prove it", "wait_s": 50}, timeout=0.5)
+    eventually(lambda: _seconds_waited(fresh) > 0.7, within_s=10, every_s=0.2)
+
+
+def _seconds_waited(installed: Installation) -> float:
+    """At the door, before a refusal; none where no seat is free."""
+    begun = time.monotonic()
+    refused(installed.post("/v1/jobs", {"prompt": "Prove it", "wait_s": 1}), 503, "queue_full")
+    return time.monotonic() - begun
