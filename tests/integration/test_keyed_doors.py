@@ -29,18 +29,18 @@ NewCaller = Callable[..., Keyed]
 
 @pytest.fixture(scope="module")
 def doors(new_urls: Callable[[], ServerUrls], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """Keys are needed, one call may wait at a time, a token takes a twentieth of a second."""
+    """Keys are needed, one call may wait at a time, a token takes a fiftieth of a second."""
     urls, directory = new_urls(), tmp_path_factory.mktemp("keyed")
     settings = {
         "MATHCODE_REQUIRE_KEYS": "always",
         "MATHCODE_STREAMS": "1",
-        "MATHCODE_SCRIPTED_DELAY_S": "0.05",
+        "MATHCODE_SCRIPTED_DELAY_S": "0.02",
         "MATHCODE_CALL_WAIT_S": "20",
     }
     with installation(
         database_url=urls.database_url, redis_url=urls.redis_url, data_dir=directory, settings=settings
     ) as made:
-        made.start("api", "mathstral", "light", "beat")
+        made.start("api", "mathstral", "codestral", "light", "beat")
         yield made
 
 
@@ -160,7 +160,7 @@ def test_a_stream_is_repeated_too(make: NewCaller) -> None:
 def test_who_hangs_up_and_asks_again_under_the_same_key_gets_the_answer(make: NewCaller) -> None:
     caller = make()
     with client_of(caller, max_retries=5) as client:
-        hasty = client.with_options(timeout=0.3, max_retries=0)
+        hasty = client.with_options(timeout=0.2, max_retries=0)
         for _ in range(2):  # the second is a replay: it is not cancelled either
             with pytest.raises((openai.APITimeoutError, openai.InternalServerError)):
                 short(hasty, max_completion_tokens=40, **once("h"))
@@ -251,3 +251,16 @@ def test_the_batch_command_sends_the_key_of_its_environment(doors: Installation,
             words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
         )
         assert done.returncode == code, done.stderr
+
+
+@pytest.mark.parametrize("example", ["openai_stream.py", "batch.py"])
+def test_the_examples_send_it_too(doors: Installation, make: NewCaller, example: str) -> None:
+    words = [sys.executable, f"examples/{example}", f"{doors.url}/v1"]
+    caller = make()
+    environment = {**os.environ, **doors.environment, "MATHCODE_API_KEY": caller.token}
+    done = subprocess.run(
+        words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    assert caller.get("/v1/jobs").json()["data"]
