@@ -15,6 +15,7 @@ from api.app import create_app
 from api.server import create_server
 from api.services import Services
 from core.errors import ConfigurationError, DatabaseUnavailable
+from core.keys import KeyStore
 from core.logs import configure_logging
 from core.settings import Settings, load_settings
 
@@ -59,6 +60,7 @@ def _migrate(services: Services, stopping: Event) -> None:
     while not stopping.is_set():
         try:
             services.database.migrate()
+            _look_for_keys(services)
             return
         except ConfigurationError as error:
             logger.critical("%s", error)
@@ -66,6 +68,12 @@ def _migrate(services: Services, stopping: Event) -> None:
         except (DatabaseUnavailable, SQLAlchemyError) as error:
             logger.warning("migrations wait: %s", error)
             stopping.wait(MIGRATION_RETRY_S)
+
+
+def _look_for_keys(services: Services) -> None:
+    """Say why every request is refused, where that is so."""
+    if services.settings.needs_keys and not KeyStore(services.database).exists():
+        logger.warning("requests need an API key and there is none: make one with `mathcode keys create NAME`")
 
 
 if __name__ == "__main__":

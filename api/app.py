@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import Celery
 from flask import Flask
 
-from api import errors
+from api import callers, errors
 from api.reader import Reader
 from api.routes import batches as batch_routes
 from api.routes import files as file_routes
@@ -19,14 +19,17 @@ from core.batches import BatchStore
 from core.database import Database
 from core.events import EventLog
 from core.files import FileStore
+from core.idempotency import IdempotencyStore
 from core.jobs import JobStore
+from core.keys import KeyRing, KeyStore
 from core.lanes import LaneStore
+from core.limits import LimitStore
 from core.model_versions import VersionStore
 from core.roster import Roster
 from core.settings import Settings
 from tasks.celery_app import app as celery_app
 from tasks.closing import Closer
-from tasks.corridor import build_admission, build_router
+from tasks.corridor import build_admission, build_gate, build_router
 from tasks.doorbell import Doorbell
 from tasks.lanes import Lanes
 from tasks.served import ServedVersions
@@ -44,6 +47,7 @@ def create_app(settings: Settings, celery: Celery = celery_app) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     attach(app.extensions, build_services(settings, celery))
     errors.register(app)
+    callers.register(app)
     app.register_blueprint(batch_routes.blueprint)
     app.register_blueprint(file_routes.blueprint)
     app.register_blueprint(job_routes.blueprint)
@@ -61,6 +65,7 @@ def build_services(settings: Settings, celery: Celery) -> Services:
     roster = Roster(database, beat_s=settings.beat_s)
     lanes = Lanes(store=LaneStore(database), roster=roster, doorbell=doorbell, low_share=settings.low_share)
     served = ServedVersions(roster)
+    keys, limits = KeyRing(KeyStore(database)), LimitStore(database)
     submitter = Submitter(
         jobs=jobs,
         router=build_router(settings),
@@ -69,6 +74,8 @@ def build_services(settings: Settings, celery: Celery) -> Services:
         closer=Closer(jobs=jobs, events=events, lanes=lanes),
         lanes=lanes,
         served=served,
+        gate=build_gate(settings, keys, limits),
+        idempotency=IdempotencyStore(database),
         deadline_s=settings.deadline_s,
     )
     return Services(
@@ -80,6 +87,8 @@ def build_services(settings: Settings, celery: Celery) -> Services:
         roster=roster,
         versions=VersionStore(database),
         served=served,
+        keys=keys,
+        limits=limits,
         submitter=submitter,
         doorbell=doorbell,
         files=FileStore(database),

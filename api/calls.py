@@ -16,13 +16,14 @@ from api.errors import status_of
 from api.following import Event, Followed, follow_all
 from api.formats.events import KEEP_ALIVE
 from api.services import Services
+from api.submitting import read_once, read_wait, submit
 from core.dialects.openai import Call, CallFailure, error_body, failure_of
 from core.dialects.openai_chunks import Chunks, SentText
 from core.errors import DatabaseUnavailable, MathcodeError, StreamBroken
 from core.events import Done, Piece
-from core.jobs import Job, Origin
+from core.jobs import Job
 from core.messages import TaskType
-from tasks.submit import ANYBODY
+from tasks.submit import Submitted
 
 LEDGER_PAUSE_S = 0.5
 LEDGER_TRIES = 60
@@ -41,17 +42,21 @@ class Client:
 
 
 class LiveCall:
-    """`jobs` as they were submitted, one for each choice. `close` cancels those that have not ended.
+    """What was `submitted`, a job for each choice. `close` cancels those that have not ended, unless `is_kept`.
 
     Waiting and streaming end when the client is gone, and the rest is left to `close`.
     """
 
-    def __init__(self, call: Call, jobs: Sequence[Job], services: Services, *, client: Client) -> None:
+    def __init__(
+        self, call: Call, submitted: Sequence[Submitted], services: Services, *, client: Client, is_kept: bool
+    ) -> None:
+        jobs = [one.job for one in submitted]
+        self.is_replayed = all(one.is_replayed for one in submitted)
         self._call = call
         self._client = client
         self._jobs = jobs
         self._services = services
-        self._open = {job.id for job in jobs}
+        self._open = set() if is_kept else {job.id for job in jobs}
         prefix = "chatcmpl-" if call.is_chat else "cmpl-"
         self.id = prefix + jobs[0].id.replace("-", "")
         self._chunks = Chunks(
@@ -200,14 +205,20 @@ def _gone() -> CallFailure:
     )
 
 
-def begin(call: Call, services: Services, *, client: Client, origin: Origin = ANYBODY) -> LiveCall:
-    """Submit a job for each choice: all of them, or none stays. Raises InvalidRequest or Unavailable."""
-    jobs: list[Job] = []
+def begin(call: Call, services: Services, *, client: Client) -> LiveCall:
+    """Submit a job for each choice of the current request, which has a seat: all of them, or none stays.
+
+    What an Idempotency-Key stands for stays in any case, for the caller who comes again with it. Raises
+    InvalidRequest, LimitReached or Unavailable.
+    """
+    done: list[Submitted] = []
+    until, is_kept = time.monotonic() + read_wait(), read_once() is not None
     try:
-        for request in call.requests:
-            jobs.append(services.submitter.submit(request, origin))
+        for part, request in enumerate(call.requests):
+            left_s = max(0.0, until - time.monotonic())
+            done.append(submit(request, wait_s=left_s, part=part, is_seated=True))
     except MathcodeError:
-        if jobs:
-            LiveCall(call, jobs, services, client=client).close()
+        if done:
+            LiveCall(call, done, services, client=client, is_kept=is_kept).close()
         raise
-    return LiveCall(call, jobs, services, client=client)
+    return LiveCall(call, done, services, client=client, is_kept=is_kept)

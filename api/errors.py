@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 from flask import Flask, Response, g, jsonify, request
 from uuid_utils import uuid7
@@ -12,15 +13,16 @@ from api.error_shapes import render_error
 from core.batch_errors import BatchNotFound, Conflict, StoredFileNotFound
 from core.errors import (
     BodyTooLarge,
+    IdempotencyConflict,
     InvalidRequest,
     JobNotFound,
     MathcodeError,
     ModelNotFound,
     RunNotFound,
+    Unauthorized,
     Unavailable,
 )
-
-RETRY_AFTER_S = 1
+from core.limit_errors import DailyTokensSpent, LimitReached
 
 logger = logging.getLogger(__name__)
 
@@ -34,21 +36,25 @@ def register(app: Flask) -> None:
     app.register_error_handler(Exception, _on_bug)
 
 
+_STATUSES: tuple[tuple[type[MathcodeError], int], ...] = (
+    (Unauthorized, 401),
+    (BatchNotFound, 404),
+    (JobNotFound, 404),
+    (ModelNotFound, 404),
+    (RunNotFound, 404),
+    (StoredFileNotFound, 404),
+    (Conflict, 409),
+    (IdempotencyConflict, 409),
+    (BodyTooLarge, 413),
+    (InvalidRequest, 400),
+    (LimitReached, 429),
+    (Unavailable, 503),
+)
+
+
 def status_of(error: MathcodeError) -> int:
     """The HTTP status that says who must act."""
-    match error:
-        case JobNotFound() | ModelNotFound() | RunNotFound() | StoredFileNotFound() | BatchNotFound():
-            return 404
-        case Conflict():
-            return 409
-        case BodyTooLarge():
-            return 413
-        case InvalidRequest():
-            return 400
-        case Unavailable():
-            return 503
-        case _:
-            return 500
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
 
 
 def _render(*, code: str, message: str, param: str | None, status: int) -> Response:
@@ -60,11 +66,20 @@ def _render(*, code: str, message: str, param: str | None, status: int) -> Respo
 def _on_known(error: MathcodeError) -> Response:
     param = error.param if isinstance(error, InvalidRequest) else None
     response = _render(code=error.code, message=error.message, param=param, status=status_of(error))
-    if isinstance(error, Unavailable):
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
-    if isinstance(error, Conflict):
-        response.headers["x-should-retry"] = "false"  # OpenAI's client would repeat it
+    response.headers.update(retry_headers(error))
     return response
+
+
+def retry_headers(error: MathcodeError) -> dict[str, str]:
+    """What a client's retries, and its request for a key, go by."""
+    headers: dict[str, str] = {}
+    if isinstance(error, Unavailable | LimitReached):
+        headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+    if isinstance(error, Conflict | IdempotencyConflict | DailyTokensSpent):
+        headers["x-should-retry"] = "false"  # OpenAI's client would repeat it
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = 'Bearer realm="mathcode"'
+    return headers
 
 
 def _on_too_large(error: RequestEntityTooLarge) -> Response:

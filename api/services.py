@@ -14,6 +14,8 @@ from core.database import Database
 from core.events import EventLog
 from core.files import FileStore
 from core.jobs import JobStore
+from core.keys import KeyRing
+from core.limits import LimitStore
 from core.model_versions import VersionStore
 from core.roster import Roster
 from core.settings import Settings
@@ -34,6 +36,8 @@ class Services:
     roster: Roster
     versions: VersionStore
     served: ServedVersions
+    keys: KeyRing
+    limits: LimitStore
     submitter: Submitter
     doorbell: Doorbell
     files: FileStore

@@ -48,7 +48,8 @@ INTERRUPTED = 130
 @click.pass_context
 def ask(ctx: click.Context, /, prompt: str, stream: bool, as_json: bool, **options: Any) -> None:
     """Ask the running stack; PROMPT `-` reads standard input. Ctrl-C cancels the job."""
-    client = ApiClient(api_url(load_settings()))
+    settings = load_settings()
+    client = ApiClient(api_url(settings), api_key=settings.api_key)
     job = client.submit(_body(_read(prompt), options))
     with _cancelling(client, job.id):
         if stream:

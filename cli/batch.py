@@ -85,7 +85,8 @@ def cancel(batch_id: str, *, as_json: bool) -> None:
 
 
 def _client() -> BatchClient:
-    return BatchClient(api_url(load_settings()))
+    settings = load_settings()
+    return BatchClient(api_url(settings), api_key=settings.api_key)
 
 
 def _print(view: BatchView, *, as_json: bool) -> None:

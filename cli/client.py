@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from cli.server_sent_events import parse_events
 from cli.views import ErrorView, JobView, StreamEvent
 from core.errors import InvalidRequest, Unavailable
+from stack.readiness import bearer
 
 TIMEOUT_S = 30.0
 PATIENCE_S = 30.0  # how long a job that we already have is waited for while the API does not answer
@@ -22,11 +23,16 @@ SLOWEST_POLL_S = 1.0
 
 
 class ApiClient:
-    """Raises InvalidRequest for what the API refuses and Unavailable for what does not answer."""
+    """Raises InvalidRequest for what the API refuses and Unavailable for what does not answer.
 
-    def __init__(self, base_url: str) -> None:
+    `api_key` is sent with every request.
+    """
+
+    def __init__(self, base_url: str, *, api_key: SecretStr | None = None) -> None:
         self._base_url = base_url
         self._session = requests.Session()
+        self._session.trust_env = False  # credentials of ~/.netrc would take the place of the key
+        self._session.headers.update(bearer(api_key))
 
     def submit(self, body: Mapping[str, Any]) -> JobView:
         # Not `json=`: what this program cannot put into JSON (NaN) is for the API to refuse.
@@ -108,6 +114,6 @@ def _refusal(response: requests.Response) -> InvalidRequest | Unavailable:
         error = ErrorView.model_validate(response.json()["error"])
     except (ValueError, KeyError, TypeError, ValidationError):
         error = ErrorView(code="error", message=f"{response.url} answered {response.status_code}")
-    if response.status_code >= 500:
+    if response.status_code >= 500 or response.status_code == 429:
         return Unavailable(error.message)
     return InvalidRequest(error.message, param=error.param, code=error.code)

@@ -49,6 +49,7 @@ def _environment(data_dir: Path) -> dict[str, str]:
     return child_environment(
         MATHCODE_DATA_DIR=str(data_dir),
         MATHCODE_HOST="127.0.0.1",
+        MATHCODE_REQUIRE_KEYS="never",
         MATHCODE_PORT=str(free_port()),
         MATHCODE_FLOWER_PORT=str(free_port()),
         DATABASE_URL="",

@@ -14,6 +14,7 @@ from cli.demo import demo
 from cli.down import down
 from cli.engine import engine
 from cli.ingest import ingest
+from cli.keys import keys
 from cli.route import route
 from cli.status import status
 from cli.train import train
@@ -58,6 +59,7 @@ for command in (
     route,
     demo,
     engine,
+    keys,
     ingest,
     corpus,
     train,

@@ -44,7 +44,7 @@ def status(ctx: click.Context, as_json: bool) -> None:
         click.echo(json.dumps({"running": False}) if as_json else f"no stack runs on {layout.data_dir}")
         ctx.exit(1)
     rows = [_row(process) for process in state.processes]
-    service = ask_status(state.api_url)
+    service = ask_status(state.api_url, api_key=load_settings().api_key)
     if as_json:
         click.echo(json.dumps(_document(state, rows, service)))
     else:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -23,6 +23,7 @@ from uuid_utils import uuid7
 from core.batch_errors import BatchEnded, BatchNotFound, StoredFileNotFound
 from core.database import Database, Row
 from core.files import file_name, file_uuid
+from core.idempotency import CLAIM_BATCH, IdempotencyStore, Once
 
 _ID = re.compile("batch_([0-9a-f]{32})")
 
@@ -110,20 +111,27 @@ class BatchStore:
 
     def create(self, new: NewBatch) -> Batch:
         """Accept a batch; its file cannot be deleted before it ends. Raises StoredFileNotFound."""
-        batch_id = str(uuid7())
-        parameters = {
-            "id": batch_id,
-            "file_id": file_uuid(new.file_id, param="input_file_id"),
-            "key_id": new.key_id,
-            "endpoint": new.endpoint,
-            "window": new.window,
-            "window_s": new.window_s,
-            "metadata": json.dumps(new.metadata) if new.metadata is not None else None,
-            "output_kept_s": new.output_kept_s,
-        }
+        parameters = _new_parameters(new)
         self._database.execute(_CREATE, parameters)
+        return self._created(new, parameters["id"])
+
+    def create_once(self, new: NewBatch, once: Once) -> tuple[Batch, bool]:
+        """As `create`, but the same idempotency key gives the same batch; whether an earlier request made it.
+
+        Raises IdempotencyConflict as well, where the key stands for another request.
+        """
+        keys = IdempotencyStore(self._database)
+        parameters = {**_new_parameters(new), **asdict(once)}
+        found = keys.find_batch(once)
+        if found is None:
+            self._database.execute(_CREATE_ONCE, parameters)
+            found = keys.find_batch(once)  # perhaps somebody else's, who was faster
+        batch = self._created(new, found or parameters["id"])
+        return batch, found != parameters["id"]
+
+    def _created(self, new: NewBatch, batch_uuid: str) -> Batch:
         try:
-            return self.get(batch_name(batch_id), key_id=new.key_id)
+            return self.get(batch_name(batch_uuid), key_id=new.key_id)
         except BatchNotFound:
             raise StoredFileNotFound(new.file_id, param="input_file_id") from None
 
@@ -150,6 +158,19 @@ class BatchStore:
         if batch.state.is_final and batch.state is not BatchState.CANCELLED:
             raise BatchEnded(batch_id, batch.state)
         return batch
+
+
+def _new_parameters(new: NewBatch) -> dict[str, Any]:
+    return {
+        "id": str(uuid7()),
+        "file_id": file_uuid(new.file_id, param="input_file_id"),
+        "key_id": new.key_id,
+        "endpoint": new.endpoint,
+        "window": new.window,
+        "window_s": new.window_s,
+        "metadata": json.dumps(new.metadata) if new.metadata is not None else None,
+        "output_kept_s": new.output_kept_s,
+    }
 
 
 def batch_uuid(batch_id: str) -> str:
@@ -187,19 +208,36 @@ _SELECT = f"SELECT {BATCH_COLUMNS} FROM batch"  # noqa: S608
 
 _VISIBLE = "(%(key_id)s::text IS NULL OR key_id = %(key_id)s)"
 
-_CREATE = """
+_IS_READABLE = """id = %(file_id)s AND purpose = 'batch' AND size_bytes IS NOT NULL
+      AND (expires_at IS NULL OR expires_at > now()) AND (%(key_id)s::text IS NULL OR key_id = %(key_id)s)
+      AND NOT EXISTS (SELECT 1 FROM batch WHERE id = %(id)s)  -- the same statement sent again"""
+
+_INSERT = """
+INSERT INTO batch (id, key_id, endpoint, input_file_id, completion_window, metadata, output_kept_s, expires_at)
+SELECT %(id)s, %(key_id)s, %(endpoint)s, %(file_id)s, %(window)s, %(metadata)s, %(output_kept_s)s,
+       now() + make_interval(secs => %(window_s)s)
+"""
+
+_CREATE = f"""
 WITH held AS (
     UPDATE file SET uses = uses + 1
-    WHERE id = %(file_id)s AND purpose = 'batch' AND size_bytes IS NOT NULL
-      AND (expires_at IS NULL OR expires_at > now()) AND (%(key_id)s::text IS NULL OR key_id = %(key_id)s)
-      AND NOT EXISTS (SELECT 1 FROM batch WHERE id = %(id)s)  -- the same statement sent again
+    WHERE {_IS_READABLE}
     RETURNING id
 )
-INSERT INTO batch (id, key_id, endpoint, input_file_id, completion_window, metadata, output_kept_s, expires_at)
-SELECT %(id)s, %(key_id)s, %(endpoint)s, held.id, %(window)s, %(metadata)s, %(output_kept_s)s,
-       now() + make_interval(secs => %(window_s)s)
-FROM held
-"""
+{_INSERT} FROM held
+"""  # noqa: S608
+
+# Who asks for the same at the same time waits for the file's row, and then finds the key taken.
+_CREATE_ONCE = f"""
+WITH held AS (
+    SELECT id FROM file
+    WHERE {_IS_READABLE}
+    FOR UPDATE
+), {CLAIM_BATCH}, used AS (
+    UPDATE file SET uses = uses + 1 FROM claimed WHERE id = %(file_id)s
+)
+{_INSERT} FROM claimed
+"""  # noqa: S608
 
 _CANCEL = """
 UPDATE batch SET state = 'cancelling', outcome = 'cancelled', cancelling_at = now()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
+from core.options import KeyPolicy
 from core.variables import env
 
 
@@ -42,6 +43,28 @@ class DoorSettings(BaseModel):
     )
     max_batch_lines: int = env(
         "MATHCODE_MAX_BATCH_LINES", 50_000, "Most requests of one batch.", ge=1, le=1_000_000
+    )
+    require_keys: KeyPolicy = env(
+        "MATHCODE_REQUIRE_KEYS",
+        KeyPolicy.AUTO,
+        "Whether requests need an API key; `auto` means unless MATHCODE_HOST is a loopback address.",
+    )
+    api_key: SecretStr | None = env(
+        "MATHCODE_API_KEY", None, "The API key that `mathcode ask`, `batch`, `demo` and `status` send."
+    )
+    max_queued: int = env(
+        "MATHCODE_MAX_QUEUED",
+        100_000,
+        "Most jobs that may wait, batches apart; a key without a bound of its own may have half of them.",
+        ge=1,
+        le=10_000_000,
+    )
+    max_wait_s: float = env(
+        "MATHCODE_MAX_WAIT_S",
+        60.0,
+        "Longest time that a submission may wait at the door (`wait_s`) instead of being refused, in seconds.",
+        ge=0,
+        le=600,
     )
     streams: int = env(
         "MATHCODE_STREAMS",

@@ -4,10 +4,12 @@ MathcodeError
 ├── InvalidRequest            the caller changes the request
 │   ├── PromptTooLong
 │   ├── BodyTooLarge
+│   ├── IdempotencyConflict
 │   ├── JobNotFound
 │   ├── ModelNotFound
 │   ├── RunNotFound
 │   ├── SourceUnusable
+│   ├── Unauthorized
 │   ├── VersionNotFound
 │   └── VersionUnfit
 ├── Unavailable               the caller tries again later
@@ -17,8 +19,13 @@ MathcodeError
 │   ├── VersionOutOfReach
 │   ├── CardBusy
 │   ├── FolderBusy
+│   ├── QueueFull
 │   ├── StreamBroken
 │   └── TooManyStreams
+├── LimitReached              the caller asks less often
+│   ├── DailyTokensSpent
+│   ├── KeyQueueFull
+│   └── RateLimited
 └── ConfigurationError        the operator changes the installation
     ├── AdapterError
     ├── CheckpointError
@@ -84,6 +91,18 @@ class BodyTooLarge(InvalidRequest):
     code = "body_too_large"
 
 
+class IdempotencyConflict(InvalidRequest):
+    """An Idempotency-Key stands for another request; trying again changes nothing."""
+
+    code = "idempotency_conflict"
+
+
+class Unauthorized(InvalidRequest):
+    """No API key, or none that is valid."""
+
+    code = "unauthorized"
+
+
 class JobNotFound(InvalidRequest):
     """No job has this id, or the id is not an id at all."""
 
@@ -143,6 +162,7 @@ class Unavailable(MathcodeError):
     """A service this process needs does not answer."""
 
     code = "unavailable"
+    retry_after_s: float = 1.0
 
 
 class DatabaseUnavailable(Unavailable):

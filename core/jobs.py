@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from pydantic import TypeAdapter
@@ -19,6 +19,7 @@ from uuid_utils import uuid7
 
 from core.database import Database, Row
 from core.errors import JobNotFound
+from core.idempotency import CLAIM, Once
 from core.lanes import Lane
 from core.messages import (
     Answer,
@@ -117,16 +118,21 @@ class JobStore:
 
     def insert(self, new: NewJob) -> Job:
         """Accept a job; after this returns, it is never lost."""
-        job_id = str(uuid7())
-        (row,) = self._database.fetch(_INSERT, {"id": job_id, **_insert_parameters(new)})
-        return Job(
-            id=job_id,
-            state=JobState.QUEUED,
-            request=new.request,
-            route=new.route,
-            key_id=new.origin.key_id,
-            **row,
-        )
+        parameters = {"id": str(uuid7()), **_insert_parameters(new)}
+        (row,) = self._database.fetch(_INSERT, parameters)
+        return _accepted(new, row)
+
+    def insert_once(self, new: NewJob, once: Once) -> Job | None:
+        """Accept a job under an idempotency key, in one step; None, with nothing stored, if the key is taken."""
+        parameters = {"id": str(uuid7()), **asdict(once), **_insert_parameters(new)}
+        rows = self._database.fetch(_INSERT_ONCE, parameters)
+        return _accepted(new, rows[0]) if rows else None
+
+    def check_owner(self, job_id: str, key_id: str) -> None:
+        """Raise JobNotFound unless the job exists and is this key's."""
+        sql = "SELECT 1 FROM job WHERE id = %(id)s AND key_id = %(key_id)s"
+        if not self._database.fetch(sql, {"id": parse_id(job_id), "key_id": key_id}):
+            raise JobNotFound(job_id)
 
     def get(self, job_id: str) -> Job:
         """The job, or JobNotFound, also for what is not an id at all."""
@@ -151,14 +157,16 @@ class JobStore:
         states = dict.fromkeys(job_ids, JobState.CANCELLED) | {row["id"]: JobState(row["state"]) for row in rows}
         return {job_id: state for job_id, state in states.items() if state.is_final}
 
-    def page(self, *, state: JobState | None, after: str | None, limit: int) -> list[JobSummary]:
-        """Jobs, newest first, beginning after (older than) the id `after`."""
+    def page(
+        self, *, state: JobState | None, after: str | None, limit: int, owner: str | None = None
+    ) -> list[JobSummary]:
+        """Jobs, newest first, beginning after (older than) the id `after`; of the key `owner` alone, if given."""
         conditions = ["TRUE"] + ["state = %(state)s"] * bool(state) + ["id < %(after)s"] * bool(after)
+        conditions += ["key_id = %(owner)s"] * bool(owner)
         sql = f"{_SUMMARIES} WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT %(limit)s"
-        parameters = {"state": state, "after": parse_id(after) if after else None, "limit": limit, "head": HEAD}
-        return [
-            JobSummary(**{**row, "state": JobState(row["state"])}) for row in self._database.fetch(sql, parameters)
-        ]
+        parameters = {"state": state, "owner": owner, "limit": limit, "head": HEAD}
+        rows = self._database.fetch(sql, {"after": parse_id(after) if after else None, **parameters})
+        return [JobSummary(**{**row, "state": JobState(row["state"])}) for row in rows]
 
     def request_cancel(self, job_id: str) -> None:
         """Persist the wish and end what no worker has begun. JobNotFound if there is no such job."""
@@ -216,6 +224,11 @@ def _insert_parameters(new: NewJob) -> dict[str, object]:
     }
 
 
+def _accepted(new: NewJob, row: Row) -> Job:
+    origin = new.origin
+    return Job(state=JobState.QUEUED, request=new.request, route=new.route, key_id=origin.key_id, **row)
+
+
 def read_job(row: Row) -> Job:
     """A row of JOB_COLUMNS."""
     return Job(
@@ -233,16 +246,18 @@ def read_job(row: Row) -> Job:
 
 _TIMES: Sequence[str] = ("created_at", "started_at", "finished_at", "deadline_at", "cancel_requested_at")
 
-_INSERT = """
-WITH accepted AS (
+# `accepted` may be sent twice, after a lost connection.
+_ACCEPTED = """
+accepted AS (
     INSERT INTO job (id, request, task_type, strategy, route, key_id, batch_id, batch_line, lane, deadline_at,
                      is_held)
-    VALUES (%(id)s, %(request)s, %(task_type)s, %(strategy)s, %(route)s, %(key_id)s, %(batch_id)s, %(batch_line)s,
-            %(lane)s, now() + make_interval(secs => %(deadline_s)s),
-            EXISTS (SELECT 1 FROM job WHERE lane = %(lane)s AND state = 'queued' AND is_held)
-            OR (SELECT count(*) FROM (SELECT 1 FROM job WHERE lane = %(lane)s AND state IN ('queued', 'running')
-                                      AND NOT is_held LIMIT %(window)s) AS open) >= %(window)s)
-    ON CONFLICT (id) DO UPDATE SET id = excluded.id  -- the same statement sent again after a lost connection
+    SELECT %(id)s::uuid, %(request)s, %(task_type)s, %(strategy)s, %(route)s, %(key_id)s, %(batch_id)s,
+           %(batch_line)s, %(lane)s, now() + make_interval(secs => %(deadline_s)s),
+           EXISTS (SELECT 1 FROM job WHERE lane = %(lane)s AND state = 'queued' AND is_held)
+           OR (SELECT count(*) FROM (SELECT 1 FROM job WHERE lane = %(lane)s AND state IN ('queued', 'running')
+                                     AND NOT is_held LIMIT %(window)s) AS open) >= %(window)s
+    FROM {source}
+    ON CONFLICT (id) DO UPDATE SET id = excluded.id
     RETURNING id, created_at, deadline_at, is_held
 ), branches AS (
     INSERT INTO completion (job_id, model, state, priority)
@@ -251,8 +266,12 @@ WITH accepted AS (
     FROM accepted, unnest(%(models)s::text[], %(states)s::text[]) AS branch (model, state)
     ON CONFLICT DO NOTHING
 )
-SELECT created_at, deadline_at, is_held FROM accepted
+SELECT id::text, created_at, deadline_at, is_held FROM accepted
 """
+
+_INSERT = "WITH" + _ACCEPTED.format(source="(SELECT) AS always")
+
+_INSERT_ONCE = f"WITH {CLAIM}," + _ACCEPTED.format(source="claimed WHERE TRUE")
 
 _FLAG_CANCEL = """
 UPDATE job SET cancel_requested_at = coalesce(cancel_requested_at, now())

@@ -40,3 +40,11 @@ class Device(StrEnum):
 
     CPU = "cpu"
     CUDA = "cuda"
+
+
+class KeyPolicy(StrEnum):
+    """Whether requests to the API need a key."""
+
+    AUTO = "auto"  # unless it listens on loopback only
+    ALWAYS = "always"
+    NEVER = "never"

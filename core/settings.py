@@ -18,9 +18,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from core.door_settings import DoorSettings
 from core.errors import ConfigurationError
 from core.messages import ModelName, Strategy, TaskType
-from core.options import Device, Profile, StateType, Weights
+from core.options import Device, KeyPolicy, Profile, StateType, Weights
 from core.training_settings import TrainingSettings
-from core.variables import Words, env, split_words
+from core.variables import Words, env, is_loopback, split_words
 
 SERVICES_FILE = "run/services.env"
 
@@ -220,6 +220,13 @@ class Settings(DoorSettings, TrainingSettings, BaseSettings):
         if self.training_pauses_override is not None:
             return self.training_pauses_override
         return (ModelName.CODESTRAL.value,) if self.device is Device.CUDA else ()
+
+    @property
+    def needs_keys(self) -> bool:
+        """Whether a request without an API key is refused."""
+        if self.require_keys is KeyPolicy.AUTO:
+            return not is_loopback(self.host)
+        return self.require_keys is KeyPolicy.ALWAYS
 
     @property
     def beat_s(self) -> float:

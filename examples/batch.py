@@ -6,6 +6,7 @@ What has an answer is in the output file, what has none in the error file; their
 """
 
 import json
+import os
 import sys
 import time
 
@@ -16,7 +17,7 @@ PROMPTS = ["Solve the equation: 2x^2 + 5x - 3 = 0", "Implement a queue in Python
 
 def main() -> None:
     base_url = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000/v1"
-    client = OpenAI(base_url=base_url, api_key="unused")
+    client = OpenAI(base_url=base_url, api_key=os.environ.get("MATHCODE_API_KEY", "unused"))
     content = "\n".join(json.dumps(request(number, prompt)) for number, prompt in enumerate(PROMPTS))
     file = client.files.create(file=("prompts.jsonl", content.encode()), purpose="batch")
     batch = client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")

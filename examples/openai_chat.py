@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -12,8 +13,8 @@ URL = "http://127.0.0.1:8000/v1"
 
 def main(url: str) -> None:
     messages: list[Any] = [{"role": "system", "content": "Answer briefly."}]
-    # Without a key of the installation any text will do where keys are off, as they are on loopback.
-    with OpenAI(base_url=url, api_key="unused") as client:
+    # Where keys are off, as they are on loopback, any text will do.
+    with OpenAI(base_url=url, api_key=os.environ.get("MATHCODE_API_KEY", "unused")) as client:
         for question in ("Solve the equation: 2x^2 + 5x - 3 = 0", "And how do I check the result in Python?"):
             messages.append({"role": "user", "content": question})
             response = client.chat.completions.create(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from openai import APIError, OpenAI
@@ -10,7 +11,7 @@ URL = "http://127.0.0.1:8000/v1"
 
 
 def main(url: str) -> int:
-    with OpenAI(base_url=url, api_key="unused") as client:
+    with OpenAI(base_url=url, api_key=os.environ.get("MATHCODE_API_KEY", "unused")) as client:
         stream = client.chat.completions.create(
             model="codestral",
             messages=[{"role": "user", "content": "Implement a binary search tree in Python"}],

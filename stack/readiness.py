@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import requests
+from pydantic import SecretStr
 
 from core.settings import Settings
 from stack.processes import QUEUES
@@ -24,10 +25,15 @@ def flower_url(settings: Settings) -> str:
     return f"http://127.0.0.1:{settings.flower_port}"
 
 
-def ask_status(url: str) -> Mapping[str, Any] | None:
-    """The API's own account of itself, or None while it gives none."""
+def bearer(api_key: SecretStr | None) -> dict[str, str]:
+    """The headers that show a key, or none."""
+    return {"Authorization": f"Bearer {api_key.get_secret_value()}"} if api_key else {}
+
+
+def ask_status(url: str, *, api_key: SecretStr | None = None) -> Mapping[str, Any] | None:
+    """The API's own account of itself, None while it gives none; in short if it wants a key and gets none."""
     try:
-        response = requests.get(f"{url}/v1/status", timeout=TIMEOUT_S)
+        response = requests.get(f"{url}/v1/status", headers=bearer(api_key), timeout=TIMEOUT_S)
         return response.json() if response.ok else None
     except (requests.RequestException, ValueError):
         return None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from functools import cache
 
+from core.keys import KeyRing
+from core.limits import LimitStore
 from core.messages import ModelName
 from core.settings import Settings
 from ensemble.engine.tokenizer import Tokenizer, load_tokenizer
 from ensemble.models import describe_model
 from ensemble.routing import Router
 from tasks.admission import Admission
+from tasks.gate import Gate
 
 
 def build_router(settings: Settings) -> Router:
@@ -30,3 +33,9 @@ def build_admission(settings: Settings) -> Admission:
 
     context_tokens = {model: spec.context_tokens for model, spec in specs.items()}
     return Admission(context_tokens=context_tokens, tokenizer_of=tokenizer_of)
+
+
+def build_gate(settings: Settings, keys: KeyRing, limits: LimitStore) -> Gate:
+    return Gate(
+        keys=keys, limits=limits, max_queued=settings.max_queued, default_max_tokens=settings.default_max_tokens
+    )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.errors import BrokerUnavailable, DatabaseUnavailable
+from core.idempotency import IdempotencyStore
 from core.messages import ModelName, Priority
 from core.options import WhileTraining
 from core.repairs import Branch, RepairStore
@@ -55,6 +56,7 @@ class Reconciler:
         roster: Roster,
         runs: RunStore,
         lanes: Lanes,
+        idempotency: IdempotencyStore,
         max_attempts: int,
         is_steady: Callable[[], bool],
         hybrids: WhileTraining = WhileTraining.WAIT,
@@ -67,6 +69,7 @@ class Reconciler:
         self._roster = roster
         self._runs = runs
         self._lanes = lanes
+        self._idempotency = idempotency
         self._max_attempts = max_attempts
 
     def reconcile(self) -> Report:
@@ -79,6 +82,7 @@ class Reconciler:
             self._announce(branch)
         announced = self._lanes.advance_all() + sum(self._announce_forgotten(model) for model in ModelName)
         self._roster.forget_gone()
+        self._idempotency.prune()
         trainings = self._mend_trainings()
         report = Report(
             taken_back=len(taken_back), ended=ended, merged=merged, announced=announced, trainings=trainings

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from core.errors import DatabaseUnavailable
+from core.idempotency import IdempotencyStore, Once
 from core.jobs import Job, JobStore, NewJob, Origin
 from core.messages import GenerationRequest, ModelName, PromptForm, Route, Strategy, TaskType
 from ensemble import prompting
@@ -9,10 +13,20 @@ from ensemble.routing import Router
 from tasks.admission import Admission
 from tasks.closing import Closer
 from tasks.doorbell import Doorbell
+from tasks.gate import Gate
 from tasks.lanes import Lanes
 from tasks.served import ServedVersions
 
 ANYBODY = Origin()
+TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A job, and whether an earlier request with the same idempotency key had it already."""
+
+    job: Job
+    is_replayed: bool
 
 
 class Submitter:
@@ -28,6 +42,8 @@ class Submitter:
         closer: Closer,
         lanes: Lanes,
         served: ServedVersions,
+        gate: Gate,
+        idempotency: IdempotencyStore,
         deadline_s: float,
     ) -> None:
         self._jobs = jobs
@@ -37,22 +53,37 @@ class Submitter:
         self._closer = closer
         self._lanes = lanes
         self._served = served
+        self._gate = gate
+        self._idempotency = idempotency
         self._deadline_s = deadline_s
 
     def submit(self, request: GenerationRequest, origin: Origin = ANYBODY) -> Job:
         """Accept a job: once this returns it will end, even if the broker is away now.
 
-        Raises InvalidRequest (nothing was stored) or DatabaseUnavailable (it is not known to be stored).
+        Raises InvalidRequest, LimitReached or QueueFull (nothing was stored), or DatabaseUnavailable (it is not
+        known to be stored).
         """
-        new = self.prepare(request, origin)
-        job = self._jobs.insert(new)
-        if not job.is_held:
-            can_begin = [model for model in new.models if model not in new.waiting]
-            self._doorbell.announce(job.id, can_begin, request.priority)
-        return job
+        new = self._admitted(request, origin)
+        return self._announce(new, self._jobs.insert(new))
+
+    def submit_once(self, request: GenerationRequest, origin: Origin = ANYBODY, *, once: Once) -> Submitted:
+        """As `submit`, but the same idempotency key gives the same job, which no limit refuses then.
+
+        Raises IdempotencyConflict as well, where the key stands for another request.
+        """
+        for _ in range(TRIES):  # the job a key stands for may vanish, with its key, between two looks
+            if job_id := self._idempotency.find(once):
+                return Submitted(self._jobs.get(job_id), is_replayed=True)
+            new = self._admitted(request, origin)
+            if job := self._jobs.insert_once(new, once):
+                return Submitted(self._announce(new, job), is_replayed=False)
+        raise DatabaseUnavailable("the job of this Idempotency-Key is being deleted: try again later")
 
     def prepare(self, request: GenerationRequest, origin: Origin = ANYBODY) -> NewJob:
-        """The job as it would be accepted; nothing is stored. Raises InvalidRequest or DatabaseUnavailable."""
+        """The job as it would be accepted, whatever the limits say; nothing is stored.
+
+        Raises InvalidRequest or DatabaseUnavailable.
+        """
         route = self._route(request)
         self._admission.check(request, route)
         self._served.check(request, route.task_type)
@@ -72,6 +103,18 @@ class Submitter:
         """Raise what `prepare` would, without routing what fits wherever it goes."""
         if request.version is not None or not self._admission.surely_fits(request):
             self.prepare(request)
+
+    def _admitted(self, request: GenerationRequest, origin: Origin) -> NewJob:
+        """The job, let in by the gate."""
+        new = self.prepare(request, origin)
+        self._gate.admit(request, new.models, origin.key_id)
+        return new
+
+    def _announce(self, new: NewJob, job: Job) -> Job:
+        if not job.is_held:
+            can_begin = [model for model in new.models if model not in new.waiting]
+            self._doorbell.announce(job.id, can_begin, new.request.priority)
+        return job
 
     def _route(self, request: GenerationRequest) -> Route:
         """Bare text has one continuation: where both models would answer, the code model does."""

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import psycopg2
 import requests
+from redis import Redis
 from sqlalchemy.engine import make_url
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -187,6 +188,14 @@ def installation(**arguments: Any) -> Iterator[Installation]:
         yield running
     finally:
         running.stop()
+
+
+def has_text(installed: Installation, job_id: str, *, models: int = 1) -> bool:
+    """Whether so many models have written pieces of the job's text."""
+    with closing(Redis.from_url(installed.redis_url)) as redis:
+        entries = redis.xrange(f"mathcode:events:{job_id}")
+    pieces = [json.loads(fields[b"event"]) for _, fields in entries]
+    return len({piece["model"] for piece in pieces if piece["event"] == "piece"}) >= models
 
 
 def _command(name: str, data_dir: Path) -> list[str]:

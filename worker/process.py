@@ -12,9 +12,12 @@ from celery import Celery
 from core.card import CardStore
 from core.database import Database
 from core.events import EventLog
+from core.idempotency import IdempotencyStore
 from core.jobs import JobStore
+from core.keys import KeyRing, KeyStore
 from core.lanes import LaneStore
 from core.leases import LeaseStore
+from core.limits import LimitStore
 from core.manifests import ManifestStore
 from core.messages import ModelName
 from core.model_versions import VersionStore
@@ -25,7 +28,7 @@ from core.settings import Settings
 from core.training_runs import RunStore
 from tasks.batches import Batches, build_batches
 from tasks.closing import Closer
-from tasks.corridor import build_admission, build_router
+from tasks.corridor import build_admission, build_gate, build_router
 from tasks.doorbell import Doorbell
 from tasks.execution import Executor
 from tasks.host import Host, bind_host
@@ -200,6 +203,7 @@ class _Builder:
             roster=self._roster,
             runs=runs,
             lanes=lanes,
+            idempotency=IdempotencyStore(self._database),
             max_attempts=self._settings.max_attempts,
             is_steady=self.heart.is_steady,
             hybrids=self._settings.hybrid_while_training,
@@ -236,6 +240,8 @@ class _Builder:
             closer=closer,
             lanes=lanes,
             served=ServedVersions(self._roster),
+            gate=build_gate(self._settings, KeyRing(KeyStore(self._database)), LimitStore(self._database)),
+            idempotency=IdempotencyStore(self._database),
             deadline_s=self._settings.deadline_s,
         )
         return build_batches(self._database, self._settings, submitter=submitter, lanes=lanes)

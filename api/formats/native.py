@@ -36,6 +36,7 @@ class Submission(Sampling):
     strategy: Strategy | None = None
     priority: Priority = Priority.NORMAL
     deadline_s: Annotated[float, Field(gt=0.0, le=MAX_DEADLINE_S)] | None = None
+    wait_s: Annotated[float, Field(ge=0.0, le=MAX_DEADLINE_S)] | None = None  # at the door, before it is a job
 
     @field_validator("stop", mode="before")
     @classmethod
@@ -44,6 +45,16 @@ class Submission(Sampling):
         if isinstance(value, str):
             return (value,)
         return tuple(value) if isinstance(value, list) else value
+
+    def to_request(self, default_strategy: Strategy) -> GenerationRequest:
+        return GenerationRequest(
+            prompt=self.prompt,
+            force_task_type=self.force_task_type,
+            strategy=self.strategy or default_strategy,
+            priority=self.priority,
+            sampling=Sampling.model_validate({name: getattr(self, name) for name in Sampling.model_fields}),
+            deadline_s=self.deadline_s,
+        )
 
 
 class Page(BaseModel):
@@ -58,19 +69,15 @@ class Page(BaseModel):
 
 def parse_submission(body: bytes, *, default_strategy: Strategy) -> GenerationRequest:
     """Raises InvalidRequest naming the first field to change."""
+    return read_submission(body).to_request(default_strategy)
+
+
+def read_submission(body: bytes) -> Submission:
+    """Raises InvalidRequest naming the first field to change."""
     try:
-        given = Submission.model_validate_json(body)
+        return Submission.model_validate_json(body)
     except ValidationError as error:
         raise _refusal(error) from None
-    sampling = Sampling.model_validate({name: getattr(given, name) for name in Sampling.model_fields})
-    return GenerationRequest(
-        prompt=given.prompt,
-        force_task_type=given.force_task_type,
-        strategy=given.strategy or default_strategy,
-        priority=given.priority,
-        sampling=sampling,
-        deadline_s=given.deadline_s,
-    )
 
 
 def parse_page(query: MultiDict[str, str]) -> Page:

@@ -9,6 +9,9 @@ from typing import Any
 from core.options import Profile
 from core.roster import Worker, WorkerState
 
+IN_SHORT = ("profile", "database", "broker", "workers")
+"""What is said without an API key, to who asks from this machine."""
+
 
 def render_service(
     *, profile: Profile, database: str, broker: str, workers: Sequence[Worker], alarms: Sequence[str]

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from api import uploads
-from api.callers import caller_key_id
+from api.callers import caller
 from api.formats import batches as formats
 from api.services import services
 
@@ -16,7 +16,7 @@ blueprint = Blueprint("files", __name__, url_prefix="/v1/files")
 @blueprint.post("")
 def upload() -> ResponseReturnValue:
     s = services()
-    received = uploads.receive(request, s.files, key_id=caller_key_id(), most_bytes=s.settings.max_file_bytes)
+    received = uploads.receive(request, s.files, key_id=caller().key_id, most_bytes=s.settings.max_file_bytes)
     try:
         fields = formats.parse_file_fields(received.fields)
         stored = uploads.finish(received, lives_s=fields.seconds)
@@ -30,7 +30,7 @@ def upload() -> ResponseReturnValue:
 def page() -> ResponseReturnValue:
     query = formats.parse_file_page(request.args)
     files = services().files.page(
-        key_id=caller_key_id(),
+        key_id=caller().key_id,
         after=query.after,
         limit=query.limit + 1,
         is_ascending=query.order == "asc",
@@ -41,18 +41,18 @@ def page() -> ResponseReturnValue:
 
 @blueprint.get("/<file_id>")
 def show(file_id: str) -> ResponseReturnValue:
-    return jsonify(formats.render_file(services().files.get(file_id, key_id=caller_key_id())))
+    return jsonify(formats.render_file(services().files.get(file_id, key_id=caller().key_id)))
 
 
 @blueprint.get("/<file_id>/content")
 def content(file_id: str) -> ResponseReturnValue:
     s = services()
-    file = s.files.get(file_id, key_id=caller_key_id())
+    file = s.files.get(file_id, key_id=caller().key_id)
     headers = {"Content-Length": str(file.size_bytes), "X-Content-Type-Options": "nosniff"}
     return Response(s.files.read(file.id), mimetype="application/octet-stream", headers=headers)
 
 
 @blueprint.delete("/<file_id>")
 def delete(file_id: str) -> ResponseReturnValue:
-    services().files.delete(file_id, key_id=caller_key_id())
+    services().files.delete(file_id, key_id=caller().key_id)
     return jsonify({"id": file_id, "object": "file", "deleted": True})

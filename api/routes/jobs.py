@@ -6,10 +6,13 @@ from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from api import streaming
+from api.callers import caller
 from api.formats import native
 from api.formats.events import FINISHED, parse_following
 from api.server import ON_DISCONNECT
 from api.services import services
+from api.submitting import REPLAYED
+from api.submitting import submit as submit_asked
 from core.errors import BrokerUnavailable
 from core.events import FROM_THE_START
 
@@ -18,16 +21,19 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
 @blueprint.post("")
 def submit() -> ResponseReturnValue:
-    s = services()
-    job = s.submitter.submit(native.parse_submission(request.get_data(), default_strategy=s.settings.strategy))
-    view = native.render_job(job)
-    return jsonify(view), 202, {"Location": view["links"]["self"]}
+    given = native.read_submission(request.get_data())
+    done = submit_asked(given.to_request(services().settings.strategy), wait_s=given.wait_s)
+    view = native.render_job(done.job)
+    headers = {"Location": view["links"]["self"], **(REPLAYED if done.is_replayed else {})}
+    return jsonify(view), 202, headers
 
 
 @blueprint.get("")
 def page() -> ResponseReturnValue:
     query = native.parse_page(request.args)
-    jobs = services().jobs.page(state=query.status, after=query.after, limit=query.limit + 1)
+    jobs = services().jobs.page(
+        state=query.status, after=query.after, limit=query.limit + 1, owner=caller().key_id
+    )
     return jsonify(native.render_page(jobs, query.limit))
 
 

@@ -11,6 +11,7 @@ from api import calls
 from api.formats import openai_models
 from api.server import ON_DISCONNECT
 from api.services import services
+from api.submitting import REPLAYED
 from core.dialects import openai
 
 blueprint = Blueprint("openai", __name__, url_prefix="/v1")
@@ -51,6 +52,8 @@ def _answer(endpoint: str) -> Response:
         live.close()
         seat.leave()
         raise
+    if live.is_replayed:
+        response.headers.update(REPLAYED)
     response.call_on_close(live.close)
     response.call_on_close(seat.leave)
     return response

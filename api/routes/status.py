@@ -7,7 +7,8 @@ from collections.abc import Callable
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
-from api.formats.service import render_service
+from api.callers import is_identified
+from api.formats.service import IN_SHORT, render_service
 from api.services import services
 from core.errors import Unavailable
 from core.roster import Worker
@@ -31,15 +32,14 @@ def status() -> ResponseReturnValue:
         workers.extend(s.roster.alive())
         alarms.extend(s.versions.alarms())
 
-    return jsonify(
-        render_service(
-            profile=s.settings.profile,
-            database=_reach(look),
-            broker=_reach(s.events.ping),
-            workers=workers,
-            alarms=alarms,
-        )
+    view = render_service(
+        profile=s.settings.profile,
+        database=_reach(look),
+        broker=_reach(s.events.ping),
+        workers=workers,
+        alarms=alarms,
     )
+    return jsonify(view if is_identified() else {name: view[name] for name in IN_SHORT})
 
 
 def _reach(probe: Callable[[], None]) -> str:

@@ -11,6 +11,7 @@ from redis import Redis
 
 from core.database import Database
 from core.events import EventLog
+from core.idempotency import IdempotencyStore
 from core.jobs import Job, JobStore, NewJob
 from core.lanes import LaneStore
 from core.leases import Claim, LeaseStore
@@ -198,6 +199,7 @@ def _reconciler(database: Database, installed: Installation, repairs: RepairStor
         doorbell=doorbell,
         runs=RunStore(database),
         lanes=lanes,
+        idempotency=IdempotencyStore(database),
         max_attempts=3,
         roster=roster,
         is_steady=lambda: False,

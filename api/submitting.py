@@ -1,0 +1,104 @@
+"""Submitting from a view: the caller's key, its Idempotency-Key, and its wish to wait rather than be refused."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from threading import Event
+
+from flask import request
+
+from api.callers import caller, origin
+from api.server import ON_DISCONNECT
+from api.services import services
+from core.errors import InvalidRequest, TooManyStreams
+from core.idempotency import Once
+from core.limit_errors import DailyTokensSpent, LimitReached, QueueFull
+from core.messages import GenerationRequest
+from tasks.submit import Submitted
+
+REPLAYED = {"Idempotent-Replayed": "true"}
+LONGEST_KEY = 255
+PAUSE_S = 0.25
+
+_PREFER_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
+
+
+def submit(
+    asked: GenerationRequest, *, wait_s: float | None = None, part: int = 0, is_seated: bool = False
+) -> Submitted:
+    """Submit for the current request's caller; `part` counts the jobs of one request.
+
+    Refusals by a limit are waited out for `wait_s` seconds, or what `Prefer: wait=` says, but not beyond
+    MATHCODE_MAX_WAIT_S; `is_seated` says that the request has a seat to wait in. Raises what
+    `Submitter.submit_once` raises.
+    """
+    once = read_once(part)
+    submitter, source = services().submitter, origin()
+
+    def attempt() -> Submitted:
+        if once is None:
+            return Submitted(submitter.submit(asked, source), is_replayed=False)
+        return submitter.submit_once(asked, source, once=once)
+
+    wished_s = read_wait() if wait_s is None else wait_s
+    return _patiently(attempt, min(wished_s, services().settings.max_wait_s), is_seated=is_seated)
+
+
+def read_once(part: int = 0) -> Once | None:
+    """The current request's Idempotency-Key, which stands for its path and body, byte for byte."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= LONGEST_KEY or not key.isascii() or not key.isprintable():
+        raise InvalidRequest(
+            f"Idempotency-Key must have 1 to {LONGEST_KEY} printable ASCII characters: send such a one",
+            param="Idempotency-Key",
+        )
+    asked = request.path.encode() + b"\0" + request.get_data()
+    return Once(scope=caller().key_id or "", key=key, fingerprint=hashlib.sha256(asked).digest(), part=part)
+
+
+def read_wait() -> float:
+    """Seconds of `Prefer: wait=N`; a preference that cannot be read is ignored, as RFC 7240 has it."""
+    match = _PREFER_WAIT.search(request.headers.get("Prefer", ""))
+    return float(match[1]) if match else 0.0
+
+
+def _patiently(attempt: Callable[[], Submitted], wait_s: float, *, is_seated: bool) -> Submitted:
+    try:
+        return attempt()
+    except DailyTokensSpent:
+        raise  # no wait here ends it
+    except (LimitReached, QueueFull) as refusal:
+        if wait_s <= 0:
+            raise
+        first = refusal
+    end = time.monotonic() + wait_s
+    if is_seated:
+        return _try_until(attempt, first, end)
+    try:
+        seat = services().seats.take()
+    except TooManyStreams:
+        raise first from None
+    try:
+        return _try_until(attempt, first, end)
+    finally:
+        seat.leave()
+
+
+def _try_until(attempt: Callable[[], Submitted], refusal: LimitReached | QueueFull, end: float) -> Submitted:
+    """Try again until `end`, or until the client has hung up; then the last refusal is raised."""
+    gone = Event()
+    if watch := request.environ.get(ON_DISCONNECT):
+        watch(gone.set)
+    while (left_s := end - time.monotonic()) > 0 and not gone.wait(min(PAUSE_S, left_s)):
+        try:
+            return attempt()
+        except DailyTokensSpent:
+            raise
+        except (LimitReached, QueueFull) as again:
+            refusal = again
+    raise refusal

@@ -1,0 +1,57 @@
+"""Submit a prompt, poll until it is answered, print the answer. Needs `requests` and nothing else.
+
+    python examples/submit_and_poll.py "Solve the equation: 2x^2 + 5x - 3 = 0"
+
+MATHCODE_URL names the API (http://127.0.0.1:8000), MATHCODE_API_KEY the key where one is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import uuid
+
+import requests
+
+URL = os.environ.get("MATHCODE_URL", "http://127.0.0.1:8000")
+FINAL = {"succeeded", "failed", "dead", "cancelled", "expired"}
+TRIES = 5
+
+
+def submit(session: requests.Session, prompt: str) -> str:
+    """The id of the new job. The Idempotency-Key makes trying again safe, whatever was lost on the way."""
+    headers = {"Idempotency-Key": str(uuid.uuid4())}
+    body = {"prompt": prompt, "max_tokens": 64, "deadline_s": 300, "wait_s": 10}
+    for _ in range(TRIES):
+        try:
+            response = session.post(f"{URL}/v1/jobs", json=body, headers=headers, timeout=60)
+        except requests.ConnectionError:
+            time.sleep(1)
+            continue
+        if response.status_code not in {429, 503} or response.headers.get("x-should-retry") == "false":
+            break
+        time.sleep(int(response.headers["Retry-After"]))
+    else:
+        sys.exit(f"{URL} cannot take the job now: try again later")
+    if not response.ok:
+        sys.exit(response.json()["error"]["message"])
+    return str(response.json()["id"])
+
+
+def main() -> None:
+    prompt = " ".join(sys.argv[1:]) or "Solve the equation: 2x^2 + 5x - 3 = 0"
+    session = requests.Session()
+    if key := os.environ.get("MATHCODE_API_KEY"):
+        session.headers["Authorization"] = f"Bearer {key}"
+    job_id, pause = submit(session, prompt), 0.05
+    while (job := session.get(f"{URL}/v1/jobs/{job_id}", timeout=60).json())["status"] not in FINAL:
+        time.sleep(pause)
+        pause = min(1.0, pause * 1.5)
+    if job["status"] != "succeeded":
+        sys.exit(f"job {job_id} {job['status']}: {job['error']['message']}")
+    print(job["answer"]["response"])
+
+
+if __name__ == "__main__":
+    main()
