@@ -5,8 +5,9 @@ from __future__ import annotations
 from celery import Celery
 from flask import Flask
 
-from api import errors
+from api import cross_origin, errors
 from api.routes import batches as batch_routes
+from api.routes import documentation
 from api.routes import files as file_routes
 from api.routes import jobs as job_routes
 from api.routes import openai as openai_routes
@@ -43,12 +44,14 @@ def create_app(settings: Settings, celery: Celery = celery_app) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     attach(app.extensions, build_services(settings, celery))
     errors.register(app)
+    cross_origin.register(app)
     app.register_blueprint(batch_routes.blueprint)
     app.register_blueprint(file_routes.blueprint)
     app.register_blueprint(job_routes.blueprint)
     app.register_blueprint(openai_routes.blueprint)
     app.register_blueprint(status_routes.blueprint)
     app.register_blueprint(training_routes.blueprint)
+    app.register_blueprint(documentation.blueprint)
     return app
 
 
@@ -69,6 +72,7 @@ def build_services(settings: Settings, celery: Celery) -> Services:
         lanes=lanes,
         served=served,
         deadline_s=settings.deadline_s,
+        webhook_url=settings.default_webhook_url,
     )
     return Services(
         settings=settings,

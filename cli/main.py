@@ -19,6 +19,7 @@ from cli.status import status
 from cli.train import train
 from cli.up import up
 from cli.versions import promote, rollback, versions
+from cli.webhooks import webhooks
 from core.errors import ConfigurationError, InvalidRequest, MathcodeError, Unavailable
 
 _EXIT_STATUS: tuple[tuple[type[MathcodeError], int], ...] = (
@@ -64,6 +65,7 @@ for command in (
     versions,
     promote,
     rollback,
+    webhooks,
 ):
     main.add_command(command)
 

@@ -53,6 +53,7 @@ class NewBatch:
     metadata: Mapping[str, str] | None = None
     output_kept_s: int | None = None
     key_id: str | None = None
+    webhook_url: str | None = None  # is told how it ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,7 @@ class BatchStore:
             "window_s": new.window_s,
             "metadata": json.dumps(new.metadata) if new.metadata is not None else None,
             "output_kept_s": new.output_kept_s,
+            "webhook_url": new.webhook_url,
         }
         self._database.execute(_CREATE, parameters)
         try:
@@ -195,8 +197,9 @@ WITH held AS (
       AND NOT EXISTS (SELECT 1 FROM batch WHERE id = %(id)s)  -- the same statement sent again
     RETURNING id
 )
-INSERT INTO batch (id, key_id, endpoint, input_file_id, completion_window, metadata, output_kept_s, expires_at)
-SELECT %(id)s, %(key_id)s, %(endpoint)s, held.id, %(window)s, %(metadata)s, %(output_kept_s)s,
+INSERT INTO batch (id, key_id, endpoint, input_file_id, completion_window, metadata, output_kept_s, webhook_url,
+                   expires_at)
+SELECT %(id)s, %(key_id)s, %(endpoint)s, held.id, %(window)s, %(metadata)s, %(output_kept_s)s, %(webhook_url)s,
        now() + make_interval(secs => %(window_s)s)
 FROM held
 """

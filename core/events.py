@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -104,6 +104,15 @@ class EventLog:
         except RedisError as error:
             raise BrokerUnavailable(f"Redis does not answer ({error}): try again later") from error
         return list(_entries(reply))
+
+    def forget(self, job_ids: Sequence[str]) -> None:
+        """Drop all events of these jobs; while Redis is away they go by themselves, after KEPT_S."""
+        if not job_ids:
+            return
+        try:
+            self._redis.unlink(*(_key(job_id) for job_id in job_ids))
+        except RedisError as error:
+            logger.warning("events of %d deleted jobs go by themselves, Redis is away: %s", len(job_ids), error)
 
     def ping(self) -> None:
         """Raise BrokerUnavailable unless Redis answers."""

@@ -46,12 +46,13 @@ JOB_COLUMNS = """id::text, state, request::text, route::text, answer::text, erro
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a job comes from: whose key, and which line of which batch."""
+    """Where a job comes from: whose key, which line of which batch; and the URL that is told how it ended."""
 
     key_id: str | None = None
     batch_id: str | None = None
     batch_line: int | None = None
     batch_choice: int | None = None
+    webhook_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +206,7 @@ def _insert_parameters(new: NewJob) -> dict[str, object]:
         "key_id": new.origin.key_id,
         "batch_id": new.origin.batch_id,
         "batch_line": new.origin.batch_line,
+        "webhook_url": new.origin.webhook_url,
     }
 
 
@@ -227,10 +229,10 @@ _TIMES: Sequence[str] = ("created_at", "started_at", "finished_at", "deadline_at
 
 _INSERT = """
 WITH accepted AS (
-    INSERT INTO job (id, request, task_type, strategy, route, key_id, batch_id, batch_line, lane, deadline_at,
-                     is_held)
+    INSERT INTO job (id, request, task_type, strategy, route, key_id, batch_id, batch_line, webhook_url,
+                     lane, deadline_at, is_held)
     VALUES (%(id)s, %(request)s, %(task_type)s, %(strategy)s, %(route)s, %(key_id)s, %(batch_id)s, %(batch_line)s,
-            %(lane)s, now() + make_interval(secs => %(deadline_s)s),
+            %(webhook_url)s, %(lane)s, now() + make_interval(secs => %(deadline_s)s),
             EXISTS (SELECT 1 FROM job WHERE lane = %(lane)s AND state = 'queued' AND is_held)
             OR (SELECT count(*) FROM (SELECT 1 FROM job WHERE lane = %(lane)s AND state IN ('queued', 'running')
                                       AND NOT is_held LIMIT %(window)s) AS open) >= %(window)s)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from core.jobs import Job, JobStore, NewJob, Origin
 from core.messages import GenerationRequest, ModelName, PromptForm, Route, Strategy, TaskType
 from ensemble import prompting
@@ -29,6 +31,7 @@ class Submitter:
         lanes: Lanes,
         served: ServedVersions,
         deadline_s: float,
+        webhook_url: str | None = None,
     ) -> None:
         self._jobs = jobs
         self._router = router
@@ -38,13 +41,14 @@ class Submitter:
         self._lanes = lanes
         self._served = served
         self._deadline_s = deadline_s
+        self._webhook_url = webhook_url
 
     def submit(self, request: GenerationRequest, origin: Origin = ANYBODY) -> Job:
         """Accept a job: once this returns it will end, even if the broker is away now.
 
         Raises InvalidRequest (nothing was stored) or DatabaseUnavailable (it is not known to be stored).
         """
-        new = self.prepare(request, origin)
+        new = self.prepare(request, replace(origin, webhook_url=origin.webhook_url or self._webhook_url))
         job = self._jobs.insert(new)
         if not job.is_held:
             can_begin = [model for model in new.models if model not in new.waiting]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from werkzeug.datastructures import MultiDict
 
 from core.errors import InvalidRequest
-from core.jobs import Job, JobSummary
+from core.jobs import Job, JobSummary, Origin
 from core.messages import (
     MAX_DEADLINE_S,
     GenerationRequest,
@@ -20,22 +21,34 @@ from core.messages import (
     Strategy,
     TaskType,
 )
+from core.webhook_urls import LONGEST_URL, Network, check_url
 
 PAGE_LIMIT = 100
 
 _CODES = {"json_invalid": "invalid_json", "extra_forbidden": "unknown_field", "missing": "missing_field"}
 
 
+def _say_more(schema: dict[str, Any]) -> None:
+    """What validators check beyond the types."""
+    fields = schema["properties"]
+    fields["prompt"]["pattern"] = r"^[^\u0000]*[^\s\u0000-\u001f\u0085][^\u0000]*$"
+    stops = fields["stop"]
+    stops["items"]["pattern"] = r"^[^\u0000]+$"
+    fields["stop"] = {"anyOf": [dict(stops["items"]), {k: v for k, v in stops.items() if k != "default"}]}
+    fields["webhook_url"]["anyOf"][0]["format"] = "uri"
+
+
 class Submission(Sampling):
     """The body of POST /v1/jobs: the fields of `Sampling`, with its bounds, beside those of a request."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, json_schema_extra=_say_more)
 
     prompt: Prompt
     force_task_type: TaskType | None = None
     strategy: Strategy | None = None
     priority: Priority = Priority.NORMAL
     deadline_s: Annotated[float, Field(gt=0.0, le=MAX_DEADLINE_S)] | None = None
+    webhook_url: Annotated[str, Field(max_length=LONGEST_URL)] | None = None
 
     @field_validator("stop", mode="before")
     @classmethod
@@ -44,6 +57,22 @@ class Submission(Sampling):
         if isinstance(value, str):
             return (value,)
         return tuple(value) if isinstance(value, list) else value
+
+    def request(self, default_strategy: Strategy) -> GenerationRequest:
+        return GenerationRequest(
+            prompt=self.prompt,
+            force_task_type=self.force_task_type,
+            strategy=self.strategy or default_strategy,
+            priority=self.priority,
+            sampling=Sampling.model_validate({name: getattr(self, name) for name in Sampling.model_fields}),
+            deadline_s=self.deadline_s,
+        )
+
+    def origin(self, webhook_networks: Sequence[Network]) -> Origin:
+        """Raises InvalidRequest for a webhook that may not be called."""
+        if self.webhook_url is not None:
+            check_url(self.webhook_url, webhook_networks)
+        return Origin(webhook_url=self.webhook_url)
 
 
 class Page(BaseModel):
@@ -58,19 +87,15 @@ class Page(BaseModel):
 
 def parse_submission(body: bytes, *, default_strategy: Strategy) -> GenerationRequest:
     """Raises InvalidRequest naming the first field to change."""
+    return parse_body(body).request(default_strategy)
+
+
+def parse_body(body: bytes) -> Submission:
+    """Raises InvalidRequest naming the first field to change."""
     try:
-        given = Submission.model_validate_json(body)
+        return Submission.model_validate_json(body)
     except ValidationError as error:
         raise _refusal(error) from None
-    sampling = Sampling.model_validate({name: getattr(given, name) for name in Sampling.model_fields})
-    return GenerationRequest(
-        prompt=given.prompt,
-        force_task_type=given.force_task_type,
-        strategy=given.strategy or default_strategy,
-        priority=given.priority,
-        sampling=sampling,
-        deadline_s=given.deadline_s,
-    )
 
 
 def parse_page(query: MultiDict[str, str]) -> Page:

@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from api.callers import caller_key_id
 from api.formats import batches as formats
+from api.formats import openai_schemas as schemas
+from api.openapi import Answer, describe
+from api.routes.files import TAG
 from api.services import services
 
 blueprint = Blueprint("batches", __name__, url_prefix="/v1/batches")
 
 
 @blueprint.post("")
+@describe(
+    "Make a batch of a file",
+    tag=TAG,
+    body=schemas.NewBatchBody,
+    answers={200: Answer("The batch, which will end", schemas.BatchView)},
+    errors=(404, 413),
+)
 def create() -> ResponseReturnValue:
     s = services()
-    batch = s.batches.create(formats.parse_batch(request.get_data(), key_id=caller_key_id()))
+    networks, default = s.settings.webhook_networks, s.settings.default_webhook_url
+    new = formats.parse_batch(request.get_data(), key_id=caller_key_id(), webhook_networks=networks)
+    batch = s.batches.create(replace(new, webhook_url=new.webhook_url or default))
     s.doorbell.announce_batches()
     return jsonify(formats.render_batch(batch))
 
 
 @blueprint.get("")
+@describe(
+    "List batches, newest first",
+    tag=TAG,
+    query=formats.BatchPage,
+    answers={200: Answer("One page", schemas.BatchListBody)},
+    errors=(404,),
+)
 def page() -> ResponseReturnValue:
     query = formats.parse_batch_page(request.args)
     batches = services().batches.page(key_id=caller_key_id(), after=query.after, limit=query.limit + 1)
@@ -28,11 +49,13 @@ def page() -> ResponseReturnValue:
 
 
 @blueprint.get("/<batch_id>")
+@describe("Read a batch", tag=TAG, answers={200: Answer("The batch", schemas.BatchView)}, errors=(404,))
 def show(batch_id: str) -> ResponseReturnValue:
     return jsonify(formats.render_batch(services().batches.get(batch_id, key_id=caller_key_id())))
 
 
 @blueprint.post("/<batch_id>/cancel")
+@describe("Cancel a batch", tag=TAG, answers={200: Answer("The batch", schemas.BatchView)}, errors=(404, 409))
 def cancel(batch_id: str) -> ResponseReturnValue:
     s = services()
     batch = s.batches.request_cancel(batch_id, key_id=caller_key_id())

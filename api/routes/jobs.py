@@ -1,4 +1,4 @@
-"""`/v1/jobs`: submit, poll, list, cancel, follow."""
+"""`/v1/jobs`: submit, poll, list, cancel, delete, follow."""
 
 from __future__ import annotations
 
@@ -7,20 +7,46 @@ from flask.typing import ResponseReturnValue
 
 from api import streaming
 from api.formats import native
+from api.formats.schemas import JobBody, JobPageBody
+from api.openapi import Answer, describe
 from api.services import services
+from core.retention import RetentionStore
+
+TAG = "Jobs"
+EVENT = {
+    "type": "object",
+    "description": "One server-sent event; `data` is JSON, `id` resumes after it, `done` is the last one.",
+    "required": ["event", "data"],
+    "properties": {name: {"type": "string"} for name in ("event", "data", "id")},
+}
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
 
 @blueprint.post("")
+@describe(
+    "Submit a job",
+    tag=TAG,
+    body=native.Submission,
+    answers={202: Answer("The job, which will end", JobBody, headers={"Location": "Where the job is"})},
+    errors=(413,),
+)
 def submit() -> ResponseReturnValue:
     s = services()
-    job = s.submitter.submit(native.parse_submission(request.get_data(), default_strategy=s.settings.strategy))
+    given = native.parse_body(request.get_data())
+    job = s.submitter.submit(given.request(s.settings.strategy), given.origin(s.settings.webhook_networks))
     view = native.render_job(job)
     return jsonify(view), 202, {"Location": view["links"]["self"]}
 
 
 @blueprint.get("")
+@describe(
+    "List jobs, newest first",
+    tag=TAG,
+    query=native.Page,
+    answers={200: Answer("One page", JobPageBody)},
+    errors=(404,),
+)
 def page() -> ResponseReturnValue:
     query = native.parse_page(request.args)
     jobs = services().jobs.page(state=query.status, after=query.after, limit=query.limit + 1)
@@ -28,16 +54,34 @@ def page() -> ResponseReturnValue:
 
 
 @blueprint.get("/<job_id>")
+@describe("Read a job", tag=TAG, answers={200: Answer("The job as it stands", JobBody)}, errors=(404,))
 def show(job_id: str) -> ResponseReturnValue:
     return jsonify(native.render_job(services().jobs.get(job_id)))
 
 
+@blueprint.delete("/<job_id>")
+@describe("Delete a job that has ended", tag=TAG, answers={204: Answer("It is gone")}, errors=(404, 409))
+def delete(job_id: str) -> ResponseReturnValue:
+    s = services()
+    RetentionStore(s.database).delete(job_id)
+    s.events.forget([job_id])
+    return "", 204
+
+
 @blueprint.post("/<job_id>/cancel")
+@describe("Cancel a job", tag=TAG, answers={200: Answer("The job as it stands", JobBody)}, errors=(404,))
 def cancel(job_id: str) -> ResponseReturnValue:
     return jsonify(native.render_job(services().submitter.cancel(job_id)))
 
 
 @blueprint.get("/<job_id>/events")
+@describe(
+    "Follow a job",
+    tag=TAG,
+    answers={200: Answer("Server-sent events", media_type="text/event-stream", schema=EVENT)},
+    headers={"Last-Event-ID": "Resume after this id"},
+    errors=(404,),
+)
 def events(job_id: str) -> ResponseReturnValue:
     s, after = services(), streaming.parse_event_id(request.headers.get("Last-Event-ID"))
     s.jobs.state(job_id)
