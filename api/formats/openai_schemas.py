@@ -31,9 +31,11 @@ _MODEL: Schema = {
         {"type": "string", "pattern": "^(mathstral|codestral)@."},
     ],
 }
+_TEXT: Schema = {"type": "string", "pattern": r"^[^\u0000]*$"}
 _PART: Schema = {
     "type": "object",
-    "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
+    "additionalProperties": False,
+    "properties": {"type": {"const": "text"}, "text": _TEXT},
     "required": ["type", "text"],
 }
 _MESSAGE: Schema = {
@@ -41,8 +43,9 @@ _MESSAGE: Schema = {
     "required": ["role", "content"],
     "properties": {
         "role": {"type": "string", "enum": ["system", "developer", "user", "assistant"]},
-        "content": {"anyOf": [{"type": "string"}, {"type": "array", "items": _PART, "minItems": 1}]},
+        "content": {"anyOf": [_TEXT, {"type": "array", "items": _PART, "minItems": 1}]},
     },
+    "additionalProperties": {"enum": [None, [], {}]},
 }
 
 
@@ -64,8 +67,8 @@ def _say_more(schema: Schema) -> None:
     if "messages" in properties:
         properties["messages"] = {"type": "array", "items": _MESSAGE, "minItems": 1}
     if "prompt" in properties:
-        prompts = {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_CHOICES}
-        properties["prompt"] = {"anyOf": [{"type": "string"}, prompts]}
+        prompts = {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": MAX_CHOICES}
+        properties["prompt"] = {"anyOf": [_TEXT, prompts]}
     _nullable(properties, required=schema["required"])
 
 

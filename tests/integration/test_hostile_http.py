@@ -34,7 +34,7 @@ def refused(running: Installation, head: bytes, body: bytes = b"") -> tuple[int,
     """Status and code of the refusal, whose shape is checked."""
     status, content = answer(running, head, body)
     assert 400 <= status < 500, (status, content)
-    check_shape(content)
+    check_shape(content, head.split(b" ")[1].decode("latin-1").partition("?")[0])
     return status, json.loads(content)["error"]["code"]
 
 
@@ -60,6 +60,16 @@ def refused(running: Installation, head: bytes, body: bytes = b"") -> tuple[int,
         b"/v1/jobs?limit=1&limit=x&status[]=queued",
         b"/v1/training/runs/-1",
         b"/v1/training/runs/" + b"9" * 400,
+        b"/v1/files/../x",
+        b"/v1/files/file-%00/content",
+        b"/v1/files?after=%00",
+        b"/v1/files?limit=" + b"9" * 5000,
+        b"/v1/files?purpose=%00",
+        b"/v1/batches/batch_%0d%0aX:1",
+        b"/v1/batches?after=" + b"x" * 5000,
+        b"/v1/models/%00",
+        b"/v1/models/mathstral@" + b"x" * 5000,
+        b"/v1/models/../../etc/passwd",
         b"/docs/../openapi.json%00",
         b"/docs/%2e%2e/%2e%2e/setup.cfg",
     ],
@@ -146,6 +156,58 @@ def test_hostile_bodies_are_refused_whatever_they_say_they_are(
 ) -> None:
     head = b"POST /v1/jobs HTTP/1.1\r\nContent-Type: " + content_type
     assert refused(running, head, body)[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        (b"/v1/chat/completions", b'"model": "mathstral", "messages"'),
+        (b"/v1/completions", b'"model": "codestral", "prompt"'),
+        (b"/v1/batches", b'"endpoint": "/v1/completions", "completion_window": "24h", "input_file_id"'),
+    ],
+)
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'"\xff"',
+        b'"\xed\xa0\x80"',
+        b'["\\ud800"]',
+        b'["\\u0000"]',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"9" * 100_000,
+        b"1e" + b"9" * 1000,
+        b'[{"role": "user", "content": "\\u0000"}]',
+        b'[{"role": "user", "content": ' + b"[" * 90_000 + b"]" * 90_000 + b"}]",
+        b'{"__proto__": {}}',
+        b"NaN",
+        b'"x"} {',
+    ],
+)
+def test_hostile_bodies_are_refused_at_openais_doors(
+    running: Installation, path: bytes, field: bytes, value: bytes
+) -> None:
+    head = b"POST " + path + b" HTTP/1.1\r\nContent-Type: application/json"
+    assert refused(running, head, b"{" + field + b": " + value + b"}")[0] == 400
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"",
+        b"--b--\r\n",
+        b"--b\r\n\r\n",
+        b"--b\r\nContent-Disposition: form-data; name=file; filename=x\r\n\r\n{}",
+        b"--b\r\nContent-Disposition: form-data; name=file; filename=\x00\r\n\r\n{}\r\n--b--\r\n",
+        b"--b\r\nContent-Disposition: form-data; name=file; filename=" + b"x" * 9000 + b"\r\n\r\n{}\r\n--b--\r\n",
+        b"--b\r\nContent-Disposition: form-data; name=purpose\r\n\r\n\xff\r\n--b--\r\n",
+        b"--b\r\nX: " + b"a" * 400_000 + b"\r\n\r\n",
+        b"--b\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n" * 500 + b"--b--\r\n",
+    ],
+)
+def test_hostile_forms_are_refused(running: Installation, part: bytes) -> None:
+    head = b"POST /v1/files HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b"
+    assert refused(running, head, part)[0] in {400, 413}
 
 
 FORMS = (b"text/plain", b"application/x-www-form-urlencoded", b"multipart/form-data; boundary=b", b"")

@@ -91,3 +91,10 @@ def test_every_answer_is_as_the_document_says(running: Installation) -> None:
     for label in ("GET /v1/jobs/{job_id}", "POST /v1/jobs/{job_id}/cancel"):
         assert seen[label] >= {200, 404}
     assert seen["DELETE /v1/jobs/{job_id}"] & {204, 409}
+    for label in ("POST /v1/chat/completions", "POST /v1/completions"):
+        assert seen[label] >= {200, 400}
+    assert seen["POST /v1/files"] >= {200, 400}
+    for label in ("GET /v1/files/{file_id}", "GET /v1/files/{file_id}/content", "GET /v1/batches/{batch_id}"):
+        assert seen[label] >= {200, 404}
+    assert seen["DELETE /v1/files/{file_id}"] >= {200, 404}
+    assert seen["GET /v1/models/{name}"] >= {200, 404}
