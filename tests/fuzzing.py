@@ -125,7 +125,8 @@ def hold_to_the_document(
     def send(case: Any) -> None:
         if kind is GenerationMode.POSITIVE and isinstance(case.body, dict) and statuses.total() % 2:
             case.body = {**_without_conflicts(case.body), **ANSWERABLE.get(operation.path, {})}
-        response = case.call_and_validate(base_url=running.url, checks=CHECKS, timeout=30)
+        checks = [check for check in CHECKS if check is not negative_data_rejection or not _is_form(case)]
+        response = case.call_and_validate(base_url=running.url, checks=checks, timeout=30)
         statuses[response.status_code] += 1
         if response.status_code >= 400:
             check_shape(response.content, operation.path)
@@ -135,6 +136,11 @@ def hold_to_the_document(
     except Unsatisfiable:
         assert kind is GenerationMode.NEGATIVE  # nothing in it can be wrong
     return statuses
+
+
+def _is_form(case: Any) -> bool:
+    """On the wire all fields of a form are bytes, so that a wrong type may be a right value."""
+    return case.media_type == "multipart/form-data"
 
 
 def _without_conflicts(body: dict[str, Any]) -> dict[str, Any]:
