@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -11,22 +10,16 @@ from threading import Event, Thread
 from types import FrameType
 
 from sqlalchemy.exc import SQLAlchemyError
-from waitress.channel import HTTPChannel
-from waitress.server import create_server
-from waitress.task import ErrorTask
 
 from api.app import create_app
-from api.error_shapes import render_error
+from api.server import create_server
 from api.services import Services
-from api.uploads import parser_for, upload_limit
 from core.errors import ConfigurationError, DatabaseUnavailable
 from core.logs import configure_logging
 from core.settings import Settings, load_settings
 
 EX_CONFIG = 78
 MIGRATION_RETRY_S = 1.0
-# A body a little too large is read and refused by Flask; one far too large is cut off by waitress.
-BODY_SLACK = 16
 
 logger = logging.getLogger("api")
 
@@ -45,51 +38,20 @@ def main() -> int:
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     app = create_app(settings)
+    services: Services = app.extensions["mathcode"]
     stopping = Event()
-    migration = Thread(target=_migrate, args=(app.extensions["mathcode"], stopping), name="migration", daemon=True)
-    migration.start()
-    server = create_server(
-        app,
-        host=settings.host,
-        port=settings.port,
-        threads=settings.api_threads,
-        max_request_body_size=upload_limit(settings),
-        channel_request_lookahead=1,  # reads on while a request is answered, and so sees that a client is gone
-        send_bytes=1,  # a piece of text leaves when it appears, not when a buffer is full
-        ident=None,
-    )
-
-    JsonChannel.parser_class = parser_for(BODY_SLACK * settings.max_body_bytes)
-    server.channel_class = JsonChannel
+    Thread(target=_migrate, args=(services, stopping), name="migration", daemon=True).start()
+    server = create_server(app, settings)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         stopping.set()
+        services.reader.close()
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     logger.info("serving on http://%s:%s", settings.host, settings.port)
     server.run()
-
-
-class JsonErrorTask(ErrorTask):  # type: ignore[misc]
-    """What waitress itself refuses, such as malformed HTTP, in the shape of all our errors."""
-
-    def execute(self) -> None:
-        error = self.request.error
-        code = "body_too_large" if error.code == 413 else error.reason.lower().replace(" ", "_")
-        path = str(getattr(self.request, "path", ""))  # not known where the request line itself is malformed
-        content = render_error(path, status=error.code, code=code, message=error.body)
-        body = json.dumps(content).encode()
-        self.status = f"{error.code} {error.reason}"
-        self.response_headers.append(("Content-Type", "application/json"))
-        self.set_close_on_finish()
-        self.content_length = len(body)
-        self.write(body)
-
-
-class JsonChannel(HTTPChannel):  # type: ignore[misc]
-    error_task_class = JsonErrorTask
 
 
 def _migrate(services: Services, stopping: Event) -> None:

@@ -6,6 +6,7 @@ from celery import Celery
 from flask import Flask
 
 from api import cross_origin, errors
+from api.reader import Reader
 from api.routes import batches as batch_routes
 from api.routes import documentation
 from api.routes import files as file_routes
@@ -79,6 +80,7 @@ def build_services(settings: Settings, celery: Celery) -> Services:
         database=database,
         jobs=jobs,
         events=events,
+        reader=Reader(events=events, jobs=jobs),
         roster=roster,
         versions=VersionStore(database),
         served=served,
@@ -86,5 +88,5 @@ def build_services(settings: Settings, celery: Celery) -> Services:
         doorbell=doorbell,
         files=FileStore(database),
         batches=BatchStore(database),
-        seats=Seats(settings.api_threads // 2),
+        seats=Seats(settings.streams),
     )

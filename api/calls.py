@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from threading import Event as Pause
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from api import streaming
 from api.errors import status_of
 from api.following import Event, Followed, follow_all
+from api.formats.events import KEEP_ALIVE
 from api.services import Services
 from core.dialects.openai import Call, CallFailure, error_body, failure_of
 from core.dialects.openai_chunks import Chunks, SentText
@@ -30,17 +32,23 @@ logger = logging.getLogger(__name__)
 _DIVERGED = "a worker was lost and the text that was begun again is another one: ask again"
 
 
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who waits: `on_disconnect` as `streaming.follow` takes it."""
+
+    is_gone: Callable[[], bool]
+    on_disconnect: streaming.OnDisconnect | None
+
+
 class LiveCall:
     """`jobs` as they were submitted, one for each choice. `close` cancels those that have not ended.
 
-    `is_gone` says that nobody waits any more: waiting and streaming then end, and the rest is left to `close`.
+    Waiting and streaming end when the client is gone, and the rest is left to `close`.
     """
 
-    def __init__(
-        self, call: Call, jobs: Sequence[Job], services: Services, *, is_gone: Callable[[], bool]
-    ) -> None:
+    def __init__(self, call: Call, jobs: Sequence[Job], services: Services, *, client: Client) -> None:
         self._call = call
-        self._is_gone = is_gone
+        self._client = client
         self._jobs = jobs
         self._services = services
         self._open = {job.id for job in jobs}
@@ -62,7 +70,7 @@ class LiveCall:
         until, ended = time.monotonic() + patience_s, list[Job]()
         for job in self._jobs:
             for _ in self._follow(job.id):
-                if self._is_gone():
+                if self._client.is_gone():
                     return _gone()
                 if time.monotonic() > until:
                     return self._still_running(patience_s)
@@ -90,7 +98,10 @@ class LiveCall:
 
     def _follow(self, job_id: str) -> Followed:
         s = self._services
-        return streaming.follow(job_id, after=streaming.FROM_THE_START, events=s.events, jobs=s.jobs)
+        keep_alive_s = min(s.settings.keep_alive_s, s.settings.call_wait_s)
+        return streaming.follow(
+            job_id, reader=s.reader, keep_alive_s=keep_alive_s, on_disconnect=self._client.on_disconnect
+        )
 
     def _id(self, item: tuple[int, Event]) -> str:
         return self._jobs[item[0]].id
@@ -136,10 +147,10 @@ class LiveCall:
         openings = (self._chunks.opening(index) for index in range(len(self._jobs)))
         yield from (_data(opening) for opening in openings if opening)
         for item in events:
-            if self._is_gone():
+            if self._client.is_gone():
                 return
             if item is None:
-                yield streaming.KEEP_ALIVE
+                yield KEEP_ALIVE
                 continue
             index, event = item
             if isinstance(event, Done):
@@ -189,7 +200,7 @@ def _gone() -> CallFailure:
     )
 
 
-def begin(call: Call, services: Services, *, is_gone: Callable[[], bool], origin: Origin = ANYBODY) -> LiveCall:
+def begin(call: Call, services: Services, *, client: Client, origin: Origin = ANYBODY) -> LiveCall:
     """Submit a job for each choice: all of them, or none stays. Raises InvalidRequest or Unavailable."""
     jobs: list[Job] = []
     try:
@@ -197,6 +208,6 @@ def begin(call: Call, services: Services, *, is_gone: Callable[[], bool], origin
             jobs.append(services.submitter.submit(request, origin))
     except MathcodeError:
         if jobs:
-            LiveCall(call, jobs, services, is_gone=is_gone).close()
+            LiveCall(call, jobs, services, client=client).close()
         raise
-    return LiveCall(call, jobs, services, is_gone=is_gone)
+    return LiveCall(call, jobs, services, client=client)

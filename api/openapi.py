@@ -28,8 +28,8 @@ from api.formats.openai_schemas import OpenAIErrorBody
 from api.formats.schemas import ErrorBody
 
 JSON = "application/json"
-COMMON_ERRORS = (400, 431, 500, 503)
-"""What any route may answer: bad HTTP, too much of it, our fault, somebody away."""
+COMMON_ERRORS = (400, 408, 431, 500, 503)
+"""What any route may answer: bad HTTP, too slow or too much of it, our fault, somebody away."""
 
 _REFERENCE = "#/components/schemas/{model}"
 _VARIABLE = re.compile(r"<(?:(?P<converter>[a-z]+)(?:\([^)]*\))?:)?(?P<name>[a-z_]+)>")

@@ -21,7 +21,7 @@ class Seats:
             if self._free == 0:
                 raise TooManyStreams(
                     f"{self._number} event streams and waiting calls are open on this server, its limit "
-                    "(half of MATHCODE_API_THREADS): poll the job, or try again later"
+                    "(MATHCODE_STREAMS): poll the job, or try again later"
                 )
             self._free -= 1
         return Seat(self)

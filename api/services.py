@@ -7,6 +7,7 @@ from typing import cast
 
 from flask import current_app
 
+from api.reader import Reader
 from api.seats import Seats
 from core.batches import BatchStore
 from core.database import Database
@@ -29,6 +30,7 @@ class Services:
     database: Database
     jobs: JobStore
     events: EventLog
+    reader: Reader
     roster: Roster
     versions: VersionStore
     served: ServedVersions

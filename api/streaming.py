@@ -1,75 +1,86 @@
-"""Server-sent events of one job; the id of an event is that of the Redis stream, so a client can resume."""
+"""Following a job to its end: its events as they appear, from the reader of this process and from the ledger."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from threading import Event as Pause
+import logging
+import time
+from collections.abc import Callable, Iterator
 
-from core.errors import BrokerUnavailable, DatabaseUnavailable, InvalidRequest
-from core.events import Done, EventLog, Piece, Restarted
+from api.follower import Follower
+from api.formats.events import ANSWERED, KEEP_ALIVE, render_answer, render_event
+from api.reader import Reader
+from core.errors import DatabaseUnavailable, JobNotFound
+from core.events import FROM_THE_START, Done, JobEvent, order_of
 from core.jobs import JobStore
-from core.messages import JobState, ModelName
+from core.messages import ModelName
 
-FROM_THE_START = "0-0"
-KEEP_ALIVE_S = 2.0
-LAST_EVENT_S = 0.25
-"""The ledger is written first: once it says that a job has ended, its last event may still be on its way."""
-KEEP_ALIVE = ": keep-alive\n\n"
-_STREAM_ID = re.compile(r"\d{1,20}-\d{1,20}")
+PAUSE_S = 1.0
+CANCEL_TRIES = 30
 
+logger = logging.getLogger(__name__)
 
-def parse_event_id(header: str | None) -> str:
-    """Where to resume: the value of `Last-Event-ID`, or the start."""
-    if header is None or header == "":
-        return FROM_THE_START
-    if not _STREAM_ID.fullmatch(header) or any(int(part) >= 2**64 for part in header.split("-")):
-        raise InvalidRequest(
-            "Last-Event-ID is not an id of this stream: send one that it gave", param="Last-Event-ID"
-        )
-    return header
-
-
-def render(job_id: str, *, after: str, events: EventLog, jobs: JobStore) -> Iterator[str]:
-    """The job's events as server-sent ones, with keep-alives between them; ends with exactly one `done`."""
-    for item in follow(job_id, after=after, events=events, jobs=jobs):
-        yield KEEP_ALIVE if item is None else _render(item[1], item[0])
+Item = tuple[str | None, JobEvent]
+OnDisconnect = Callable[[Callable[[], None]], None]
+"""Registers what is called, from any thread, when the client's connection is gone."""
 
 
 def follow(
-    job_id: str, *, after: str, events: EventLog, jobs: JobStore
-) -> Iterator[tuple[str | None, Piece | Restarted | Done] | None]:
-    """Yield (id, event) as events appear, None now and then while there are none; end with exactly one `Done`.
+    job_id: str,
+    *,
+    after: str = FROM_THE_START,
+    reader: Reader,
+    keep_alive_s: float,
+    on_disconnect: OnDisconnect | None = None,
+) -> Iterator[Item | None]:
+    """Yield (id, event) as events appear, None whenever there were none for `keep_alive_s` and at once when the
+    client is gone; end with exactly one `Done`. Raises JobNotFound at once.
 
-    The ledger says when a job has ended; so this also ends if Redis lost its events. Such a `Done` has no id.
+    The ledger says when a job has ended; so this also ends if Redis lost its events. Such a `Done` has no id. Only
+    where this process stops it ends without.
     """
-    attempts: dict[ModelName, int] = {}
-    while True:
-        final = _final_state(jobs, job_id)
-        batch = _read(events, job_id, after=after, block_s=LAST_EVENT_S if final else KEEP_ALIVE_S)
-        for event_id, event in batch:
-            after = event_id
-            if _is_current(event, attempts):
-                yield event_id, event
-            if isinstance(event, Done):
-                return
-        if final and not batch:
-            yield None, Done(status=final)
-            return
-        if not batch:
-            yield None
+    follower = reader.follower(job_id)
+    if on_disconnect is not None:
+        on_disconnect(follower.wake)
+    return _follow(follower, after=order_of(after), keep_alive_s=keep_alive_s)
 
 
-def _final_state(jobs: JobStore, job_id: str) -> JobState | None:
-    """The job's state once it has ended; None before, and while the ledger is away."""
+def render(items: Iterator[Item | None], *, job_id: str, after: str, jobs: JobStore) -> Iterator[str]:
+    """What `follow` yields as server-sent events, with the answer before `done` unless `after` is its id."""
+    yield KEEP_ALIVE  # the client learns at once that it is served
+    for item in items:
+        if item is None:
+            yield KEEP_ALIVE
+            continue
+        if isinstance(item[1], Done) and after != ANSWERED:
+            yield from _answer(job_id, jobs)
+        yield render_event(item[1], item[0])
+
+
+def cancelling(stream: Iterator[str], cancel: Callable[[], object]) -> Iterator[str]:
+    """The same stream; `cancel` is called if it is closed before its end."""
     try:
-        state = jobs.state(job_id)
-    except DatabaseUnavailable:
-        return None
-    return state if state.is_final else None
+        yield from stream
+    except GeneratorExit:
+        _insist(cancel)
+        raise
 
 
-def _is_current(event: Piece | Restarted | Done, attempts: dict[ModelName, int]) -> bool:
+def _follow(follower: Follower, *, after: tuple[int, int], keep_alive_s: float) -> Iterator[Item | None]:
+    """Events up to `after` are read again and not yielded: they tell the newest attempt of each model."""
+    attempts: dict[ModelName, int] = {}
+    for item in follower.entries(keep_alive_s=keep_alive_s):
+        if item is None:
+            yield None
+            continue
+        event_id, event = item
+        if isinstance(event, Done):
+            yield item
+            return
+        if _is_current(event, attempts) and event_id is not None and order_of(event_id) > after:
+            yield item
+
+
+def _is_current(event: JobEvent, attempts: dict[ModelName, int]) -> bool:
     """False for what a worker that was given up for dead still writes; notes the newest attempt of each model."""
     if isinstance(event, Done):
         return True
@@ -78,16 +89,28 @@ def _is_current(event: Piece | Restarted | Done, attempts: dict[ModelName, int])
     return event.attempt >= newest
 
 
-def _read(
-    events: EventLog, job_id: str, *, after: str, block_s: float
-) -> list[tuple[str, Piece | Restarted | Done]]:
-    try:
-        return events.read(job_id, after=after, block_s=block_s)
-    except BrokerUnavailable:
-        Pause().wait(min(block_s, 1.0))
-        return []
+def _answer(job_id: str, jobs: JobStore) -> Iterator[str]:
+    """From the ledger, waiting for it with keep-alives; nothing where the job has none."""
+    while True:
+        try:
+            answer = jobs.get(job_id).answer
+        except JobNotFound:
+            return
+        except DatabaseUnavailable:
+            yield KEEP_ALIVE
+            time.sleep(PAUSE_S)
+            continue
+        if answer is not None:
+            yield render_answer(answer)
+        return
 
 
-def _render(event: Piece | Restarted | Done, event_id: str | None) -> str:
-    head = f"id: {event_id}\n" if event_id else ""
-    return f"{head}event: {event.event}\ndata: {event.model_dump_json(exclude={'event'})}\n\n"
+def _insist(cancel: Callable[[], object]) -> None:
+    """Wait out a ledger that is away for a while."""
+    for _ in range(CANCEL_TRIES):
+        try:
+            cancel()
+            return
+        except DatabaseUnavailable as error:
+            logger.warning("a job whose client has gone is not cancelled yet: %s", error)
+            time.sleep(PAUSE_S)

@@ -15,7 +15,7 @@ class DoorSettings(BaseModel):
     api_threads: int = env(
         "MATHCODE_API_THREADS",
         32,
-        "Threads of the API server; half of them may follow event streams or wait for answers.",
+        "Threads of the API server for short requests, beside those of MATHCODE_STREAMS.",
         ge=2,
         le=1024,
     )
@@ -44,6 +44,27 @@ class DoorSettings(BaseModel):
     )
     max_batch_lines: int = env(
         "MATHCODE_MAX_BATCH_LINES", 50_000, "Most requests of one batch.", ge=1, le=1_000_000
+    )
+    streams: int = env(
+        "MATHCODE_STREAMS",
+        512,
+        "Event streams and waiting calls that one API process serves at the same time.",
+        ge=1,
+        le=8192,
+    )
+    keep_alive_s: float = env(
+        "MATHCODE_KEEP_ALIVE_S",
+        5.0,
+        "Seconds of silence after which an event stream sends a keep-alive.",
+        ge=0.1,
+        le=60,
+    )
+    client_timeout_s: float = env(
+        "MATHCODE_CLIENT_TIMEOUT_S",
+        30.0,
+        "Seconds in which a client sends its request, or takes what it is sent, or 500 bytes for each of them.",
+        ge=0.5,
+        le=3600,
     )
     retention_days: float = env(
         "MATHCODE_RETENTION",

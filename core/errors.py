@@ -191,7 +191,7 @@ class StreamBroken(Unavailable):
 
 
 class TooManyStreams(Unavailable):
-    """Every thread set aside for event streams follows one."""
+    """As many event streams and waiting calls are served as MATHCODE_STREAMS allows."""
 
     code = "too_many_streams"
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
+from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from redis import Redis
@@ -24,6 +26,10 @@ from core.messages import JobState, ModelName
 KEPT_S = 24 * 3600
 SOCKET_TIMEOUT_S = 5.0
 PAUSE_S = 1.0
+BELL_KEPT_S = 60
+MOST_READ = 256
+"""Entries of one stream read at once."""
+FROM_THE_START = "0-0"
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +62,18 @@ class Done(_Event):
     status: JobState
 
 
-Event = Annotated[Piece | Restarted | Done, Field(discriminator="event")]
-_EVENT: TypeAdapter[Piece | Restarted | Done] = TypeAdapter(Event)
+JobEvent = Piece | Restarted | Done
+Entry = tuple[str, JobEvent]
+RawEntry = tuple[str, bytes]
+_EVENT: TypeAdapter[JobEvent] = TypeAdapter(Annotated[JobEvent, Field(discriminator="event")])
+
+
+@dataclass(slots=True)
+class Bell:
+    """Ends one reader's wait early, rung from any thread: a stream of its own, read beside those of jobs."""
+
+    key: str = field(default_factory=lambda: f"mathcode:bell:{uuid4().hex}")
+    heard: str = FROM_THE_START
 
 
 class EventLog:
@@ -80,7 +96,7 @@ class EventLog:
         )
         return cls(redis)
 
-    def append(self, job_id: str, *events: Piece | Restarted | Done) -> None:
+    def append(self, job_id: str, *events: JobEvent) -> None:
         """Add events in order; while Redis is away they are dropped, with a warning every PAUSE_S."""
         if time.monotonic() < self._silent_until:
             return
@@ -94,16 +110,51 @@ class EventLog:
             self._silent_until = time.monotonic() + PAUSE_S
             logger.warning("events are dropped, Redis is away: %s", error)
 
-    def read(
-        self, job_id: str, *, after: str = "0-0", block_s: float = 0.0
-    ) -> list[tuple[str, Piece | Restarted | Done]]:
-        """Events with an id beyond `after`, waiting up to `block_s` seconds for the first. BrokerUnavailable."""
+    def read(self, job_id: str, *, after: str = FROM_THE_START, block_s: float = 0.0) -> list[Entry]:
+        """At most MOST_READ events with an id beyond `after`, waiting up to `block_s` seconds for the first.
+
+        Raises BrokerUnavailable.
+        """
+        reply = self._xread({_key(job_id): after}, block_s)
+        return [(event_id, parse_event(raw)) for _, entries in reply for event_id, raw in _raw(entries)]
+
+    def read_many(self, after: Mapping[str, str], *, bell: Bell, block_s: float) -> Mapping[str, list[RawEntry]]:
+        """The same for many jobs (each with the id it is read up to) by one command; unparsed, since much is read
+        by one thread. A ring of `bell` ends the wait. Raises BrokerUnavailable.
+        """
+        found: dict[str, list[RawEntry]] = {}
+        streams = {bell.key: bell.heard, **{_key(job_id): event_id for job_id, event_id in after.items()}}
+        for key, entries in self._xread(streams, block_s):
+            if key.decode() == bell.key:
+                bell.heard = entries[-1][0].decode()
+            else:
+                found[key.decode().removeprefix(_PREFIX)] = list(_raw(entries))
+        return found
+
+    def ring(self, bell: Bell) -> None:
+        """Have `read_many` return, also where it only begins to wait. Raises BrokerUnavailable."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.xadd(bell.key, {"": ""}, maxlen=1)
+        pipeline.expire(bell.key, BELL_KEPT_S)
+        try:
+            pipeline.execute()
+        except RedisError as error:
+            raise _unavailable(error) from error
+
+    def ends_at(self, job_id: str, event_id: str) -> bool:
+        """Whether `event_id` is the job's `Done`. Raises BrokerUnavailable."""
+        try:
+            entries = self._redis.xrange(_key(job_id), min=event_id, max=event_id, count=1)
+        except RedisError as error:
+            raise _unavailable(error) from error
+        return any(isinstance(parse_event(raw), Done) for _, raw in _raw(entries))
+
+    def _xread(self, streams: dict[Any, Any], block_s: float) -> Any:
         block_ms = max(1, int(min(block_s, SOCKET_TIMEOUT_S / 2) * 1000)) if block_s > 0 else None
         try:
-            reply = self._redis.xread({_key(job_id): after}, block=block_ms)
+            return self._redis.xread(streams, count=MOST_READ, block=block_ms) or ()
         except RedisError as error:
-            raise BrokerUnavailable(f"Redis does not answer ({error}): try again later") from error
-        return list(_entries(reply))
+            raise _unavailable(error) from error
 
     def forget(self, job_ids: Sequence[str]) -> None:
         """Drop all events of these jobs; while Redis is away they go by themselves, after KEPT_S."""
@@ -119,17 +170,33 @@ class EventLog:
         try:
             self._redis.ping()
         except RedisError as error:
-            raise BrokerUnavailable(f"Redis does not answer ({error}): try again later") from error
+            raise _unavailable(error) from error
 
     def close(self) -> None:
         self._redis.close()
 
 
+def parse_event(raw: bytes) -> JobEvent:
+    return _EVENT.validate_json(raw)
+
+
+def order_of(event_id: str) -> tuple[int, int]:
+    """Ids compare by this: milliseconds, then a number within them."""
+    moment, _, number = event_id.partition("-")
+    return int(moment), int(number)
+
+
+_PREFIX = "mathcode:events:"
+
+
 def _key(job_id: str) -> str:
-    return f"mathcode:events:{job_id}"
+    return f"{_PREFIX}{job_id}"
 
 
-def _entries(reply: Any) -> Iterator[tuple[str, Piece | Restarted | Done]]:
-    for _, entries in reply or ():
-        for entry_id, fields in entries:
-            yield entry_id.decode(), _EVENT.validate_json(fields[b"event"])
+def _raw(entries: Any) -> Iterator[RawEntry]:
+    for entry_id, fields in entries:
+        yield entry_id.decode(), fields[b"event"]
+
+
+def _unavailable(error: RedisError) -> BrokerUnavailable:
+    return BrokerUnavailable(f"Redis does not answer ({error}): try again later")

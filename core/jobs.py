@@ -40,6 +40,8 @@ HEAD = 200
 _SUMMARIES = """SELECT id::text, state, task_type, left(request ->> 'prompt', %(head)s) AS prompt,
     created_at, finished_at FROM job"""
 
+_STATES = "SELECT id::text, state FROM job WHERE id = ANY(%(ids)s::uuid[])"
+
 JOB_COLUMNS = """id::text, state, request::text, route::text, answer::text, error::text, created_at, started_at,
     finished_at, deadline_at, cancel_requested_at, is_held, key_id"""
 
@@ -143,6 +145,12 @@ class JobStore:
         if not rows:
             raise JobNotFound(job_id)
         return JobState(rows[0]["state"])
+
+    def final_states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        """Of those among `job_ids` that have ended; what is not there any more counts as cancelled."""
+        rows = self._database.fetch(_STATES, {"ids": list(job_ids)})
+        states = dict.fromkeys(job_ids, JobState.CANCELLED) | {row["id"]: JobState(row["state"]) for row in rows}
+        return {job_id: state for job_id, state in states.items() if state.is_final}
 
     def page(self, *, state: JobState | None, after: str | None, limit: int) -> list[JobSummary]:
         """Jobs, newest first, beginning after (older than) the id `after`."""

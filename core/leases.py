@@ -54,6 +54,13 @@ class Finish:
     is_complete: bool  # every model of the job has ended
 
 
+@dataclass(frozen=True, slots=True)
+class JobFinish:
+    """What a finished job leaves to do."""
+
+    lane_holds: bool  # its lane holds jobs back
+
+
 class LeaseStore:
     """Claims on completions.
 
@@ -103,10 +110,11 @@ class LeaseStore:
             return None
         return Finish(tuple(ModelName(m) for m in rows[0]["released"]), rows[0]["open"] == 0)
 
-    def finish_job(self, claim: Claim, outcome: Outcome, verdict: Verdict) -> bool:
-        """Record the only model's outcome and close its job in one step; False if the claim was lost."""
+    def finish_job(self, claim: Claim, outcome: Outcome, verdict: Verdict) -> JobFinish | None:
+        """Record the only model's outcome and close its job in one step; None if the claim was lost."""
         parameters = {**self._fence(claim), "outcome": outcome.model_dump_json(), **verdict_parameters(verdict)}
-        return bool(self._database.fetch(_FINISH_JOB, parameters))
+        rows = self._database.fetch(_FINISH_JOB, parameters)
+        return JobFinish(rows[0]["lane_holds"]) if rows else None
 
     def _fence(self, claim: Claim) -> dict[str, object]:
         return {"id": claim.job_id, "model": claim.model, "attempt": claim.attempt, **self._holder}
@@ -184,5 +192,6 @@ _FINISH_JOB = f"""
 WITH finished AS ({_FINISHED})
 UPDATE job SET state = %(state)s, answer = %(answer)s, error = %(error)s, finished_at = now()
 FROM finished WHERE job.id = finished.job_id AND job.state IN ('queued', 'running')
-RETURNING job.id
+RETURNING EXISTS (SELECT 1 FROM job AS other
+                  WHERE other.lane = job.lane AND other.state = 'queued' AND other.is_held) AS lane_holds
 """  # noqa: S608

@@ -104,9 +104,11 @@ class Executor:
 
     def _finish_job(self, claim: Claim, outcome: Outcome) -> None:
         verdict = merging.merge(task_type=claim.task_type, outcomes=[outcome])
-        if self._leases.finish_job(claim, outcome, verdict):
+        finish = self._leases.finish_job(claim, outcome, verdict)
+        if finish is not None:
             self._events.append(claim.job_id, Done(status=verdict.state))
-            self._lanes.advance(claim.lane)
+            if finish.lane_holds:
+                self._lanes.ended(claim.lane)
 
     def _finish_branch(self, claim: Claim, outcome: Outcome, *, merge_follows: bool) -> None:
         finish = self._leases.finish(claim, outcome)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Lock
 
 from core.errors import DatabaseUnavailable
 from core.lanes import Lane, LaneStore
@@ -20,6 +22,14 @@ FRESH_S = 2.0
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What serves a queue: how many workers, and how many jobs they take at once."""
+
+    workers: int = 0
+    slots: int = 0
+
+
 class Lanes:
     """Thread-safe. `low_share` is the part of the slots that low priority, such as batches, may take."""
 
@@ -28,24 +38,40 @@ class Lanes:
         self._roster = roster
         self._doorbell = doorbell
         self._low_share = low_share
-        self._slots: Mapping[str, int] = {}
+        self._places: Mapping[str, Places] = {}
         self._fresh_until = 0.0
+        self._lock = Lock()
+        self._ended: dict[Lane, int] = {}
 
     def window(self, task_type: TaskType, priority: Priority) -> int:
         """How many jobs of one lane may be announced and open. Raises DatabaseUnavailable."""
-        slots = self._read_slots()
-        fewest = min(slots.get(model.value, 0) for model in prompting.models_for(task_type))
-        if priority is Priority.LOW and fewest > 0:
-            return max(1, int(fewest * self._low_share))
-        return fewest + max(SPARE, fewest // 2)
+        slots = self._scarcest(task_type).slots
+        if priority is Priority.LOW and slots > 0:
+            return max(1, int(slots * self._low_share))
+        return slots + max(SPARE, slots // 2)
+
+    def ended(self, lane: Lane) -> int:
+        """A job of the lane has ended here and others are held: announce them, several at a time.
+
+        A statement for several costs as much as for one.
+        """
+        try:
+            batch = self._batch(lane)
+        except DatabaseUnavailable as error:
+            return _leave(lane, error)
+        with self._lock:
+            self._ended[lane] = self._ended.get(lane, 0) + 1
+            if self._ended[lane] < batch:
+                return 0
+            del self._ended[lane]
+        return self.advance(lane)
 
     def advance(self, lane: Lane) -> int:
         """Announce what now fits the window; while the database is away nothing, the reconciler does it later."""
         try:
             freed = self._store.advance(lane, window=self.window(lane.task_type, lane.priority))
         except DatabaseUnavailable as error:
-            logger.warning("the lane %s is not advanced now: %s", lane, error)
-            return 0
+            return _leave(lane, error)
         for job in freed:
             self._doorbell.announce(job.job_id, job.models, lane.priority)
         return len(freed)
@@ -54,10 +80,28 @@ class Lanes:
         """All lanes that hold jobs: for those whose jobs ended without anybody advancing them."""
         return sum(self.advance(lane) for lane in self._store.held())
 
-    def _read_slots(self) -> Mapping[str, int]:
+    def _batch(self, lane: Lane) -> int:
+        """Half of this process's share of what is announced beyond the slots: so no slot waits for the rest."""
+        places = self._scarcest(lane.task_type)
+        spare = self.window(lane.task_type, lane.priority) - places.slots
+        return max(1, spare // (2 * max(1, places.workers)))
+
+    def _scarcest(self, task_type: TaskType) -> Places:
+        """Of the queues that a job of this kind needs, the one that takes the fewest at once."""
+        places = self._read_places()
+        queues = [places.get(model.value, Places()) for model in prompting.models_for(task_type)]
+        return min(queues, key=lambda each: each.slots)
+
+    def _read_places(self) -> Mapping[str, Places]:
         if time.monotonic() >= self._fresh_until:
-            slots: dict[str, int] = {}
+            found: dict[str, Places] = {}
             for worker in self._roster.alive():
-                slots[worker.queue] = slots.get(worker.queue, 0) + worker.slots
-            self._slots, self._fresh_until = slots, time.monotonic() + FRESH_S
-        return self._slots
+                known = found.get(worker.queue, Places())
+                found[worker.queue] = Places(known.workers + 1, known.slots + worker.slots)
+            self._places, self._fresh_until = found, time.monotonic() + FRESH_S
+        return self._places
+
+
+def _leave(lane: Lane, error: DatabaseUnavailable) -> int:
+    logger.warning("the lane %s is not advanced now: %s", lane, error)
+    return 0

@@ -60,6 +60,13 @@ class JobBody(_Shape):
     links: JobLinks
 
 
+class FollowingQuery(BaseModel):
+    """The query of GET /v1/jobs/{id}/events, which `formats.events` reads."""
+
+    after: str | None = None
+    cancel_on_disconnect: Literal["true", "false"] = "false"
+
+
 class SummaryLinks(_Shape):
     self: str
 

@@ -7,9 +7,13 @@ from flask.typing import ResponseReturnValue
 
 from api import streaming
 from api.formats import native
-from api.formats.schemas import JobBody, JobPageBody
+from api.formats.events import FINISHED, parse_following
+from api.formats.schemas import FollowingQuery, JobBody, JobPageBody
 from api.openapi import Answer, describe
+from api.server import ON_DISCONNECT
 from api.services import services
+from core.errors import BrokerUnavailable
+from core.events import FROM_THE_START
 from core.retention import RetentionStore
 
 TAG = "Jobs"
@@ -78,15 +82,38 @@ def cancel(job_id: str) -> ResponseReturnValue:
 @describe(
     "Follow a job",
     tag=TAG,
-    answers={200: Answer("Server-sent events", media_type="text/event-stream", schema=EVENT)},
+    query=FollowingQuery,
+    answers={
+        200: Answer("Server-sent events", media_type="text/event-stream", schema=EVENT),
+        204: Answer("The client has had the last one"),
+    },
     headers={"Last-Event-ID": "Resume after this id"},
     errors=(404,),
 )
 def events(job_id: str) -> ResponseReturnValue:
-    s, after = services(), streaming.parse_event_id(request.headers.get("Last-Event-ID"))
-    s.jobs.state(job_id)
+    s = services()
+    wish = parse_following(request.args, request.headers.get("Last-Event-ID"))
+    items = streaming.follow(
+        job_id,
+        after=wish.after,
+        reader=s.reader,
+        keep_alive_s=s.settings.keep_alive_s,
+        on_disconnect=request.environ.get(ON_DISCONNECT),
+    )
+    if _has_all(job_id, wish.after):
+        return "", 204  # tells an EventSource not to come back
+    stream = streaming.render(items, job_id=job_id, after=wish.after, jobs=s.jobs)
+    if wish.cancel_on_disconnect:
+        stream = streaming.cancelling(stream, lambda: s.submitter.cancel(job_id))
     seat = s.seats.take()
-    stream = streaming.render(job_id, after=after, events=s.events, jobs=s.jobs)
     response = Response(stream, mimetype="text/event-stream", headers={"Cache-Control": "no-store"})
     response.call_on_close(seat.leave)
     return response
+
+
+def _has_all(job_id: str, after: str) -> bool:
+    """Whether the client has had the last event."""
+    try:
+        return after == FINISHED or (after != FROM_THE_START and services().events.ends_at(job_id, after))
+    except BrokerUnavailable:
+        return False

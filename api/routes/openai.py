@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 
 from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -12,6 +11,7 @@ from api import calls
 from api.formats import openai_models
 from api.formats import openai_schemas as schemas
 from api.openapi import Answer, describe
+from api.server import ON_DISCONNECT
 from api.services import services
 from core.dialects import openai
 
@@ -63,7 +63,7 @@ def _answer(endpoint: str) -> Response:
     call = openai.parse(endpoint, request.get_data(), default_strategy=s.settings.strategy)
     seat = s.seats.take()
     try:
-        live = calls.begin(call.reproducible(secrets.randbits(62)), s, is_gone=_is_gone())
+        live = calls.begin(call.reproducible(secrets.randbits(62)), s, client=_client())
     except BaseException:
         seat.leave()
         raise
@@ -78,10 +78,10 @@ def _answer(endpoint: str) -> Response:
     return response
 
 
-def _is_gone() -> Callable[[], bool]:
-    """Whether the client has hung up; a server that cannot say so finds out when it next writes."""
-    probe: Callable[[], bool] = request.environ.get("waitress.client_disconnected", lambda: False)
-    return probe
+def _client() -> calls.Client:
+    """A server that cannot say whether its client has hung up finds out when it next writes."""
+    is_gone = request.environ.get("waitress.client_disconnected", lambda: False)
+    return calls.Client(is_gone=is_gone, on_disconnect=request.environ.get(ON_DISCONNECT))
 
 
 def _wait(call: openai.Call, live: calls.LiveCall) -> Response:

@@ -13,7 +13,7 @@ from tests.harness import Installation, eventually
 
 @pytest.fixture
 def small(fresh: Installation) -> Installation:
-    fresh.settings.update(MATHCODE_API_THREADS="4", MATHCODE_MAX_BODY_BYTES="4096")
+    fresh.settings.update(MATHCODE_API_THREADS="4", MATHCODE_STREAMS="2", MATHCODE_MAX_BODY_BYTES="4096")
     fresh.start("api")
     return fresh
 

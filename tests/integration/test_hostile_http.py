@@ -9,8 +9,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.fuzzing import SUITE_SEED, check_shape, exchange, send_mangled
+from tests.fuzzing import SUITE_SEED
 from tests.harness import Installation
+from tests.raw_http import check_shape, exchange, send_mangled
 
 UNKNOWN = b"01890000-0000-7000-8000-000000000000"
 

@@ -186,7 +186,7 @@ def test_a_stream_that_fails_at_once_is_an_http_error_and_later_one_of_its_own(
 
 
 def test_the_client_waits_out_a_full_server(fresh: Installation, client: OpenAI) -> None:
-    fresh.start("api", "mathstral", MATHCODE_API_THREADS="2", MATHCODE_SCRIPTED_DELAY_S="0.05")
+    fresh.start("api", "mathstral", MATHCODE_STREAMS="1", MATHCODE_SCRIPTED_DELAY_S="0.05")
     with ask(client, stream=True) as stream:
         next(iter(stream))
         with pytest.raises(openai.InternalServerError) as caught:

@@ -1,0 +1,76 @@
+"""Follow a job's text as it appears, with nothing but `requests`.
+
+    python examples/stream.py "Implement a binary search tree in Python"
+
+MATHCODE_URL says where the API is (http://127.0.0.1:8000), MATHCODE_API_KEY is sent where keys are asked for. A
+connection that breaks is taken up after the last event, also at another process of the API.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+
+import requests
+
+URL = os.environ.get("MATHCODE_URL", "http://127.0.0.1:8000")
+KEY = os.environ.get("MATHCODE_API_KEY")
+TRIES = 60
+
+
+def main() -> None:
+    with requests.Session() as session:
+        if KEY:
+            session.headers["Authorization"] = f"Bearer {KEY}"
+        submitted = session.post(f"{URL}/v1/jobs", json={"prompt": sys.argv[1]}, timeout=30)
+        submitted.raise_for_status()
+        for name, data in follow(session, submitted.json()["id"]):
+            if name == "piece":
+                print(data["text"], end="", flush=True)
+            elif name == "restarted":
+                print(f"\n[{data['model']} begins again]")
+            elif name == "answer" and len(data["completions"]) > 1:
+                print(f"\n\n--- both together ---\n{data['response']}", end="")
+            elif name == "done":
+                print(f"\n[{data['status']}]")
+                sys.exit(data["status"] != "succeeded")
+
+
+def follow(session: requests.Session, job_id: str) -> Iterator[tuple[str, dict]]:
+    """The events of a job, each once, up to and with `done`."""
+    last = None
+    for _ in range(TRIES):
+        headers = {"Last-Event-ID": last} if last else {}
+        try:
+            path = f"{URL}/v1/jobs/{job_id}/events"
+            with session.get(path, headers=headers, stream=True, timeout=30) as response:
+                response.raise_for_status()
+                for event_id, name, data in events(response):
+                    yield name, data
+                    last = event_id
+                    if name == "done":
+                        return
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
+            pass
+        time.sleep(0.5)
+    sys.exit(f"no API answers at {URL}")
+
+
+def events(response: requests.Response) -> Iterator[tuple[str, str, dict]]:
+    """(id, name, data) of a text/event-stream; lines that begin with a colon keep the connection alive."""
+    fields: dict[str, str] = {}
+    for line in response.iter_lines(chunk_size=None, decode_unicode=False):
+        if line:
+            name, _, value = line.decode().partition(":")
+            fields[name] = value.removeprefix(" ")
+        else:
+            if "data" in fields:
+                yield fields["id"], fields["event"], json.loads(fields["data"])
+            fields = {}
+
+
+if __name__ == "__main__":
+    main()
