@@ -60,7 +60,9 @@ def deliveries(told: Installation, *options: str) -> list[dict[str, object]]:
 
 
 def of(ledger: Database, subject: str) -> dict[str, object]:
-    (row,) = ledger.fetch("SELECT * FROM webhook_delivery WHERE subject = %(subject)s", {"subject": subject})
+    """The one delivery, once its job has ended."""
+    sql = "SELECT * FROM webhook_delivery WHERE subject = %(subject)s"
+    (row,) = eventually(lambda: ledger.fetch(sql, {"subject": subject}))
     return dict(row)
 
 
