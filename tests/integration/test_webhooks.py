@@ -198,10 +198,13 @@ def test_a_rotated_secret_signs_beside_the_old_one(telling: Installation) -> Non
 def test_without_permission_nothing_inside_is_reached(fresh: Installation, database: Database) -> None:
     with receiver() as inside:
         fresh.settings["MATHCODE_WEBHOOK_URL"] = f"https://localhost:{inside.port}/"
-        fresh.start("api", "mathstral", "light")
-        job_id = fresh.submit("Solve x = 1", max_tokens=1)
-        eventually(lambda: of(database, job_id)["state"] == "failed")
-        assert "MATHCODE_WEBHOOK_ALLOW" in str(of(database, job_id)["error"])
+        fresh.start("api", "mathstral", "light", "beat")
+        with OpenAI(base_url=f"{fresh.url}/v1", api_key="unused") as client:
+            batch_id = begin(client, chat_line("a")).id
+        for subject in (fresh.submit("Solve x = 1", max_tokens=1), batch_id):
+            eventually(lambda subject=subject: of(database, subject)["state"] == "failed")
+            assert "MATHCODE_WEBHOOK_ALLOW" in str(of(database, subject)["error"])
+        assert len(database.fetch("SELECT 1 FROM webhook_delivery")) == 2  # the batch's line tells nobody
         assert inside.received == []
 
 
