@@ -19,7 +19,7 @@ DEV := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test faults lint format bench bench-gpu docs lock hooks clean
+.PHONY: help demo up test faults lint format fuzz bench bench-gpu docs lock hooks clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,9 @@ lint: $(DEV) ## Check style, types and imports only
 format: $(DEV) ## Rewrite the sources in the project's style
 	$(BIN)/python -m ruff check --fix
 	$(BIN)/python -m ruff format
+
+fuzz: $(DEV) ## Send 10,000 random and mangled requests to a running API (some minutes)
+	$(BIN)/python -m tests.fuzzing --requests 10000
 
 bench: $(DEV) ## Measure what needs no GPU: queue, footprint, tiny engines (and the router, with labelled prompts)
 	$(BIN)/python -m benchmarks.queue_overhead

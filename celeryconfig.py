@@ -68,6 +68,15 @@ beat_schedule = {
         "schedule": _settings.reconcile_s,
         "options": {"queue": QueueName.LIGHT.value, "expires": 10 * _settings.reconcile_s},
     },
+    "prune": {
+        "task": "mathcode.prune",
+        "schedule": 30 * _settings.reconcile_s,
+        "options": {
+            "queue": QueueName.LIGHT.value,
+            "priority": STEPS[Priority.LOW],
+            "expires": 60 * _settings.reconcile_s,
+        },
+    },
     "watch": {
         "task": "mathcode.watch",
         "schedule": _settings.check_interval_s,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from celery import Celery
 from flask import Flask
 
-from api import callers, errors
+from api import callers, cross_origin, errors
 from api.reader import Reader
 from api.routes import batches as batch_routes
+from api.routes import documentation
 from api.routes import files as file_routes
 from api.routes import jobs as job_routes
 from api.routes import openai as openai_routes
@@ -33,7 +34,7 @@ from tasks.corridor import build_admission, build_gate, build_router
 from tasks.doorbell import Doorbell
 from tasks.lanes import Lanes
 from tasks.served import ServedVersions
-from tasks.submit import Submitter
+from tasks.submit import Defaults, Submitter
 
 # Statements take a millisecond: more connections than this would only wait for each other in PostgreSQL.
 MAX_CONNECTIONS = 16
@@ -48,12 +49,14 @@ def create_app(settings: Settings, celery: Celery = celery_app) -> Flask:
     attach(app.extensions, build_services(settings, celery))
     errors.register(app)
     callers.register(app)
+    cross_origin.register(app)
     app.register_blueprint(batch_routes.blueprint)
     app.register_blueprint(file_routes.blueprint)
     app.register_blueprint(job_routes.blueprint)
     app.register_blueprint(openai_routes.blueprint)
     app.register_blueprint(status_routes.blueprint)
     app.register_blueprint(training_routes.blueprint)
+    app.register_blueprint(documentation.blueprint)
     return app
 
 
@@ -76,7 +79,7 @@ def build_services(settings: Settings, celery: Celery) -> Services:
         served=served,
         gate=build_gate(settings, keys, limits),
         idempotency=IdempotencyStore(database),
-        deadline_s=settings.deadline_s,
+        defaults=Defaults(deadline_s=settings.deadline_s, webhook_url=settings.default_webhook_url),
     )
     return Services(
         settings=settings,

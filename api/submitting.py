@@ -6,6 +6,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Event
 
 from flask import request
@@ -20,6 +21,11 @@ from core.messages import GenerationRequest
 from tasks.submit import Submitted
 
 REPLAYED = {"Idempotent-Replayed": "true"}
+SUBMISSION_HEADERS = {
+    "Idempotency-Key": "The same key and body give the same job for 24 hours",
+    "Prefer": "`wait=N`: wait up to N seconds rather than be refused by a limit",
+}
+"""For the OpenAPI document: header of a submission -> what it does."""
 LONGEST_KEY = 255
 PAUSE_S = 0.25
 
@@ -27,7 +33,12 @@ _PREFER_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])
 
 
 def submit(
-    asked: GenerationRequest, *, wait_s: float | None = None, part: int = 0, is_seated: bool = False
+    asked: GenerationRequest,
+    *,
+    wait_s: float | None = None,
+    part: int = 0,
+    is_seated: bool = False,
+    webhook_url: str | None = None,
 ) -> Submitted:
     """Submit for the current request's caller; `part` counts the jobs of one request.
 
@@ -36,7 +47,7 @@ def submit(
     `Submitter.submit_once` raises.
     """
     once = read_once(part)
-    submitter, source = services().submitter, origin()
+    submitter, source = services().submitter, replace(origin(), webhook_url=webhook_url)
 
     def attempt() -> Submitted:
         if once is None:

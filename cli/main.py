@@ -20,6 +20,7 @@ from cli.status import status
 from cli.train import train
 from cli.up import up
 from cli.versions import promote, rollback, versions
+from cli.webhooks import webhooks
 from core.errors import ConfigurationError, InvalidRequest, MathcodeError, Unavailable
 
 _EXIT_STATUS: tuple[tuple[type[MathcodeError], int], ...] = (
@@ -66,6 +67,7 @@ for command in (
     versions,
     promote,
     rollback,
+    webhooks,
 ):
     main.add_command(command)
 

@@ -54,6 +54,7 @@ class NewBatch:
     metadata: Mapping[str, str] | None = None
     output_kept_s: int | None = None
     key_id: str | None = None
+    webhook_url: str | None = None  # is told how it ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +171,7 @@ def _new_parameters(new: NewBatch) -> dict[str, Any]:
         "window_s": new.window_s,
         "metadata": json.dumps(new.metadata) if new.metadata is not None else None,
         "output_kept_s": new.output_kept_s,
+        "webhook_url": new.webhook_url,
     }
 
 
@@ -213,9 +215,10 @@ _IS_READABLE = """id = %(file_id)s AND purpose = 'batch' AND size_bytes IS NOT N
       AND NOT EXISTS (SELECT 1 FROM batch WHERE id = %(id)s)  -- the same statement sent again"""
 
 _INSERT = """
-INSERT INTO batch (id, key_id, endpoint, input_file_id, completion_window, metadata, output_kept_s, expires_at)
+INSERT INTO batch (id, key_id, endpoint, input_file_id, completion_window, metadata, output_kept_s, webhook_url,
+                   expires_at)
 SELECT %(id)s, %(key_id)s, %(endpoint)s, %(file_id)s, %(window)s, %(metadata)s, %(output_kept_s)s,
-       now() + make_interval(secs => %(window_s)s)
+       %(webhook_url)s, now() + make_interval(secs => %(window_s)s)
 """
 
 _CREATE = f"""

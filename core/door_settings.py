@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, ValidationInfo, field_validator
 
+from core.errors import InvalidRequest
 from core.options import KeyPolicy
-from core.variables import env
+from core.variables import Words, env, split_words
+from core.webhook_urls import Network, check_url, parse_networks
 
 
 class DoorSettings(BaseModel):
@@ -87,3 +89,47 @@ class DoorSettings(BaseModel):
         ge=0.5,
         le=3600,
     )
+    retention_days: float = env(
+        "MATHCODE_RETENTION",
+        30.0,
+        "Days for which ended jobs and batches, files and webhook deliveries are kept; 0 keeps them for ever.",
+        ge=0,
+        le=36_500,
+    )
+    webhook_allow: Words = env(
+        "MATHCODE_WEBHOOK_ALLOW",
+        (),
+        "Networks that webhooks may go to although they are not public, also by http, separated by commas "
+        "(`10.1.0.0/16,::1/128`).",
+    )
+    webhook_url: SecretStr | None = env(
+        "MATHCODE_WEBHOOK_URL",
+        None,
+        "URL that is told how each job and batch ended which names no `webhook_url` itself.",
+    )
+
+    @property
+    def default_webhook_url(self) -> str | None:
+        return self.webhook_url.get_secret_value() if self.webhook_url else None
+
+    @property
+    def webhook_networks(self) -> tuple[Network, ...]:
+        return parse_networks(self.webhook_allow)
+
+    @field_validator("webhook_allow", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
+        words = split_words(value) if isinstance(value, str) else value
+        if isinstance(words, tuple):
+            parse_networks(words)
+        return words
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _checked_webhook(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None:
+            try:
+                check_url(value.get_secret_value(), parse_networks(info.data.get("webhook_allow", ())))
+            except InvalidRequest as error:
+                raise ValueError(error.message.removeprefix("webhook_url: ")) from None
+        return value

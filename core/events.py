@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -155,6 +155,15 @@ class EventLog:
             return self._redis.xread(streams, count=MOST_READ, block=block_ms) or ()
         except RedisError as error:
             raise _unavailable(error) from error
+
+    def forget(self, job_ids: Sequence[str]) -> None:
+        """Drop all events of these jobs; while Redis is away they go by themselves, after KEPT_S."""
+        if not job_ids:
+            return
+        try:
+            self._redis.unlink(*(_key(job_id) for job_id in job_ids))
+        except RedisError as error:
+            logger.warning("events of %d deleted jobs go by themselves, Redis is away: %s", len(job_ids), error)
 
     def ping(self) -> None:
         """Raise BrokerUnavailable unless Redis answers."""

@@ -19,7 +19,8 @@ from uuid_utils import uuid7
 
 from core.database import Database, Row
 from core.errors import JobNotFound
-from core.idempotency import CLAIM, Once
+from core.idempotency import Once
+from core.job_statements import INSERT, INSERT_ONCE
 from core.lanes import Lane
 from core.messages import (
     Answer,
@@ -49,12 +50,13 @@ JOB_COLUMNS = """id::text, state, request::text, route::text, answer::text, erro
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a job comes from: whose key, and which line of which batch."""
+    """Where a job comes from: whose key, which line of which batch; and the URL that is told how it ended."""
 
     key_id: str | None = None
     batch_id: str | None = None
     batch_line: int | None = None
     batch_choice: int | None = None
+    webhook_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,13 +121,13 @@ class JobStore:
     def insert(self, new: NewJob) -> Job:
         """Accept a job; after this returns, it is never lost."""
         parameters = {"id": str(uuid7()), **_insert_parameters(new)}
-        (row,) = self._database.fetch(_INSERT, parameters)
+        (row,) = self._database.fetch(INSERT, parameters)
         return _accepted(new, row)
 
     def insert_once(self, new: NewJob, once: Once) -> Job | None:
         """Accept a job under an idempotency key, in one step; None, with nothing stored, if the key is taken."""
         parameters = {"id": str(uuid7()), **asdict(once), **_insert_parameters(new)}
-        rows = self._database.fetch(_INSERT_ONCE, parameters)
+        rows = self._database.fetch(INSERT_ONCE, parameters)
         return _accepted(new, rows[0]) if rows else None
 
     def check_owner(self, job_id: str, key_id: str) -> None:
@@ -221,6 +223,7 @@ def _insert_parameters(new: NewJob) -> dict[str, object]:
         "key_id": new.origin.key_id,
         "batch_id": new.origin.batch_id,
         "batch_line": new.origin.batch_line,
+        "webhook_url": new.origin.webhook_url,
     }
 
 
@@ -245,33 +248,6 @@ def read_job(row: Row) -> Job:
 
 
 _TIMES: Sequence[str] = ("created_at", "started_at", "finished_at", "deadline_at", "cancel_requested_at")
-
-# `accepted` may be sent twice, after a lost connection.
-_ACCEPTED = """
-accepted AS (
-    INSERT INTO job (id, request, task_type, strategy, route, key_id, batch_id, batch_line, lane, deadline_at,
-                     is_held)
-    SELECT %(id)s::uuid, %(request)s, %(task_type)s, %(strategy)s, %(route)s, %(key_id)s, %(batch_id)s,
-           %(batch_line)s, %(lane)s, now() + make_interval(secs => %(deadline_s)s),
-           EXISTS (SELECT 1 FROM job WHERE lane = %(lane)s AND state = 'queued' AND is_held)
-           OR (SELECT count(*) FROM (SELECT 1 FROM job WHERE lane = %(lane)s AND state IN ('queued', 'running')
-                                     AND NOT is_held LIMIT %(window)s) AS open) >= %(window)s
-    FROM {source}
-    ON CONFLICT (id) DO UPDATE SET id = excluded.id
-    RETURNING id, created_at, deadline_at, is_held
-), branches AS (
-    INSERT INTO completion (job_id, model, state, priority)
-    SELECT accepted.id, branch.model,
-           CASE WHEN accepted.is_held AND branch.state = 'queued' THEN 'held' ELSE branch.state END, %(priority)s
-    FROM accepted, unnest(%(models)s::text[], %(states)s::text[]) AS branch (model, state)
-    ON CONFLICT DO NOTHING
-)
-SELECT id::text, created_at, deadline_at, is_held FROM accepted
-"""
-
-_INSERT = "WITH" + _ACCEPTED.format(source="(SELECT) AS always")
-
-_INSERT_ONCE = f"WITH {CLAIM}," + _ACCEPTED.format(source="claimed WHERE TRUE")
 
 _FLAG_CANCEL = """
 UPDATE job SET cancel_requested_at = coalesce(cancel_requested_at, now())

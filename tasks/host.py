@@ -8,6 +8,7 @@ from core.errors import ConfigurationError
 from tasks.batches import Batches
 from tasks.closing import Closer
 from tasks.execution import Executor
+from tasks.janitor import Janitor
 from tasks.ports import Trainer
 from tasks.reconciliation import Reconciler
 from tasks.running import Running
@@ -22,6 +23,7 @@ class Host:
     closer: Closer
     reconciler: Reconciler
     watcher: Watcher
+    janitor: Janitor
     executor: Executor | None = None
     batches: Batches | None = None
 

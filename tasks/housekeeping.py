@@ -27,3 +27,12 @@ def advance_batches() -> None:
         current_batches().advance_all()
     except DatabaseUnavailable as error:
         logger.warning("batches wait: %s", error)
+
+
+@app.task(name="mathcode.prune")
+def prune() -> None:
+    """Forget what ended longer ago than it is kept."""
+    try:
+        current_host().janitor.prune()
+    except DatabaseUnavailable as error:
+        logger.warning("nothing pruned: %s", error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.errors import DatabaseUnavailable
 from core.idempotency import IdempotencyStore, Once
@@ -29,6 +29,14 @@ class Submitted:
     is_replayed: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What a job gets that asks for nothing else."""
+
+    deadline_s: float
+    webhook_url: str | None = None
+
+
 class Submitter:
     """Accepts and cancels jobs, whichever door the request came through."""
 
@@ -44,7 +52,7 @@ class Submitter:
         served: ServedVersions,
         gate: Gate,
         idempotency: IdempotencyStore,
-        deadline_s: float,
+        defaults: Defaults,
     ) -> None:
         self._jobs = jobs
         self._router = router
@@ -55,7 +63,7 @@ class Submitter:
         self._served = served
         self._gate = gate
         self._idempotency = idempotency
-        self._deadline_s = deadline_s
+        self._defaults = defaults
 
     def submit(self, request: GenerationRequest, origin: Origin = ANYBODY) -> Job:
         """Accept a job: once this returns it will end, even if the broker is away now.
@@ -94,7 +102,7 @@ class Submitter:
             route=route,
             models=models,
             waiting=frozenset(models[1:]) if is_sequential else frozenset[ModelName](),
-            deadline_s=request.deadline_s or self._deadline_s,
+            deadline_s=request.deadline_s or self._defaults.deadline_s,
             window=self._lanes.window(route.task_type, request.priority),
             origin=origin,
         )
@@ -106,7 +114,8 @@ class Submitter:
 
     def _admitted(self, request: GenerationRequest, origin: Origin) -> NewJob:
         """The job, let in by the gate."""
-        new = self.prepare(request, origin)
+        webhook_url = origin.webhook_url or self._defaults.webhook_url
+        new = self.prepare(request, replace(origin, webhook_url=webhook_url))
         self._gate.admit(request, new.models, origin.key_id)
         return new
 

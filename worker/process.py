@@ -23,27 +23,32 @@ from core.messages import ModelName
 from core.model_versions import VersionStore
 from core.options import Profile
 from core.repairs import RepairStore
+from core.retention import RetentionStore
 from core.roster import Roster, WorkerState
 from core.settings import Settings
 from core.training_runs import RunStore
+from core.webhook_secrets import SecretStore
+from core.webhooks import WebhookStore
 from tasks.batches import Batches, build_batches
 from tasks.closing import Closer
 from tasks.corridor import build_admission, build_gate, build_router
 from tasks.doorbell import Doorbell
 from tasks.execution import Executor
 from tasks.host import Host, bind_host
+from tasks.janitor import Janitor
 from tasks.lanes import Lanes
 from tasks.ports import Engine
 from tasks.queues import QueueName
 from tasks.reconciliation import Reconciler
 from tasks.running import Running
 from tasks.served import ServedVersions
-from tasks.submit import Submitter
+from tasks.submit import Defaults, Submitter
 from tasks.watching import Watcher
 from worker.adoption import Adoption
 from worker.ceding import Ceding, await_card
 from worker.consumption import Consumption
 from worker.control import bind_operations
+from worker.courier import Courier
 from worker.heart import Heart
 from worker.operations import Operations
 from worker.presence import Presence
@@ -66,6 +71,7 @@ class WorkerProcess:
     rounds: Rounds
     database: Database
     presence: Presence
+    courier: Courier | None
     drain_s: float
 
     def start(self) -> None:
@@ -73,6 +79,8 @@ class WorkerProcess:
         bind_operations(self.operations, self.adoption)
         self.presence.sign()
         self.rounds.start()
+        if self.courier is not None:
+            self.courier.start()
 
     def begin_drain(self) -> None:
         """Let answers finish for a while, then hand them back."""
@@ -81,6 +89,8 @@ class WorkerProcess:
         timer.start()
 
     def close(self) -> None:
+        if self.courier is not None:
+            self.courier.stop()
         self.rounds.stop()
         self.heart.stop()
         if self.engine is not None:
@@ -116,7 +126,7 @@ class _Builder:
         self._settings = settings
         self._celery = celery
         self._running = Running()
-        self._database = Database(settings.require_database_url(), connections=settings.slots + 3)
+        self._database = Database(settings.require_database_url(), connections=settings.slots + 5)
         self._database.migrate()
         self._events = EventLog.connect(settings.require_redis_url())
         self._leases = LeaseStore(self._database, worker=name, lease_s=settings.lease_s)
@@ -154,8 +164,16 @@ class _Builder:
             rounds=Rounds(steps, interval_s=self._round_s),
             database=self._database,
             presence=self.presence,
+            courier=self._courier(),
             drain_s=self._settings.drain_s,
         )
+
+    def _courier(self) -> Courier | None:
+        """The light worker tells receivers of webhooks; it has no model that could wait for them."""
+        if self._queue is not QueueName.LIGHT:
+            return None
+        database = self._database
+        return Courier(WebhookStore(database), SecretStore(database), allowed=self._settings.webhook_networks)
 
     @property
     def _cedes(self) -> bool:
@@ -227,6 +245,7 @@ class _Builder:
             watcher=watcher,
             executor=executor,
             batches=self._batches(doorbell, closer, lanes),
+            janitor=Janitor(RetentionStore(self._database), self._events, days=self._settings.retention_days),
         )
 
     def _batches(self, doorbell: Doorbell, closer: Closer, lanes: Lanes) -> Batches | None:
@@ -242,7 +261,7 @@ class _Builder:
             served=ServedVersions(self._roster),
             gate=build_gate(self._settings, KeyRing(KeyStore(self._database)), LimitStore(self._database)),
             idempotency=IdempotencyStore(self._database),
-            deadline_s=self._settings.deadline_s,
+            defaults=Defaults(deadline_s=self._settings.deadline_s),
         )
         return build_batches(self._database, self._settings, submitter=submitter, lanes=lanes)
 

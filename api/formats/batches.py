@@ -15,6 +15,7 @@ from core.dialects import openai
 from core.dialects.openai_parameters import refusal
 from core.errors import InvalidRequest
 from core.files import StoredFile
+from core.webhook_urls import LONGEST_URL, Network, check_url
 
 SHORTEST_KEPT_S, LONGEST_KEPT_S = 3600, 2_592_000
 LONGEST_WINDOW_S = 24 * 3600
@@ -68,6 +69,7 @@ class BatchBody(_Given):
     completion_window: str
     metadata: Annotated[dict[str, str], Field(max_length=16)] | None = None
     output_expires_after: ExpiresAfter | None = None
+    webhook_url: Annotated[str, Field(max_length=LONGEST_URL)] | None = None
 
     @field_validator("endpoint")
     @classmethod
@@ -114,9 +116,11 @@ def parse_batch_page(query: MultiDict[str, str]) -> BatchPage:
     return _validate(BatchPage, query.to_dict())
 
 
-def parse_batch(body: bytes, *, key_id: str | None) -> NewBatch:
-    """Raises InvalidRequest naming the first parameter to change."""
+def parse_batch(body: bytes, *, key_id: str | None, webhook_networks: Sequence[Network] = ()) -> NewBatch:
+    """Raises InvalidRequest naming the first parameter to change; also a webhook that may not be called."""
     given = _validate(BatchBody, openai.read_object(body))
+    if given.webhook_url is not None:
+        check_url(given.webhook_url, webhook_networks)
     kept = given.output_expires_after
     return NewBatch(
         file_id=given.input_file_id,
@@ -126,6 +130,7 @@ def parse_batch(body: bytes, *, key_id: str | None) -> NewBatch:
         metadata=given.metadata,
         output_kept_s=kept.seconds if kept else None,
         key_id=key_id,
+        webhook_url=given.webhook_url,
     )
 
 

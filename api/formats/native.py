@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -20,16 +21,27 @@ from core.messages import (
     Strategy,
     TaskType,
 )
+from core.webhook_urls import LONGEST_URL, Network, check_url
 
 PAGE_LIMIT = 100
 
 _CODES = {"json_invalid": "invalid_json", "extra_forbidden": "unknown_field", "missing": "missing_field"}
 
 
+def _say_more(schema: dict[str, Any]) -> None:
+    """What validators check beyond the types."""
+    fields = schema["properties"]
+    fields["prompt"]["pattern"] = r"^[^\u0000]*[^\s\u0000-\u001f\u0085][^\u0000]*$"
+    stops = fields["stop"]
+    stops["items"]["pattern"] = r"^[^\u0000]+$"
+    fields["stop"] = {"anyOf": [dict(stops["items"]), {k: v for k, v in stops.items() if k != "default"}]}
+    fields["webhook_url"]["anyOf"][0]["format"] = "uri"
+
+
 class Submission(Sampling):
     """The body of POST /v1/jobs: the fields of `Sampling`, with its bounds, beside those of a request."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, json_schema_extra=_say_more)
 
     prompt: Prompt
     force_task_type: TaskType | None = None
@@ -37,6 +49,7 @@ class Submission(Sampling):
     priority: Priority = Priority.NORMAL
     deadline_s: Annotated[float, Field(gt=0.0, le=MAX_DEADLINE_S)] | None = None
     wait_s: Annotated[float, Field(ge=0.0, le=MAX_DEADLINE_S)] | None = None  # at the door, before it is a job
+    webhook_url: Annotated[str, Field(max_length=LONGEST_URL)] | None = None
 
     @field_validator("stop", mode="before")
     @classmethod
@@ -55,6 +68,12 @@ class Submission(Sampling):
             sampling=Sampling.model_validate({name: getattr(self, name) for name in Sampling.model_fields}),
             deadline_s=self.deadline_s,
         )
+
+    def webhook(self, networks: Sequence[Network]) -> str | None:
+        """The URL to call at the end. Raises InvalidRequest for one that may not be called."""
+        if self.webhook_url is not None:
+            check_url(self.webhook_url, networks)
+        return self.webhook_url
 
 
 class Page(BaseModel):

@@ -8,12 +8,23 @@ from flask.typing import ResponseReturnValue
 from api import uploads
 from api.callers import caller
 from api.formats import batches as formats
+from api.formats import openai_schemas as schemas
+from api.openapi import Answer, describe
 from api.services import services
+
+TAG = "OpenAI: files and batches"
 
 blueprint = Blueprint("files", __name__, url_prefix="/v1/files")
 
 
 @blueprint.post("")
+@describe(
+    "Upload a file",
+    tag=TAG,
+    content=schemas.upload_content(),
+    answers={200: Answer("The file", schemas.FileBody)},
+    errors=(413,),
+)
 def upload() -> ResponseReturnValue:
     s = services()
     received = uploads.receive(request, s.files, key_id=caller().key_id, most_bytes=s.settings.max_file_bytes)
@@ -27,6 +38,13 @@ def upload() -> ResponseReturnValue:
 
 
 @blueprint.get("")
+@describe(
+    "List files",
+    tag=TAG,
+    query=formats.FilePage,
+    answers={200: Answer("One page", schemas.FileListBody)},
+    errors=(404,),
+)
 def page() -> ResponseReturnValue:
     query = formats.parse_file_page(request.args)
     files = services().files.page(
@@ -40,11 +58,18 @@ def page() -> ResponseReturnValue:
 
 
 @blueprint.get("/<file_id>")
+@describe("Read about a file", tag=TAG, answers={200: Answer("The file", schemas.FileBody)}, errors=(404,))
 def show(file_id: str) -> ResponseReturnValue:
     return jsonify(formats.render_file(services().files.get(file_id, key_id=caller().key_id)))
 
 
 @blueprint.get("/<file_id>/content")
+@describe(
+    "Download a file",
+    tag=TAG,
+    answers={200: Answer("Its bytes", media_type="application/octet-stream", schema=schemas.BINARY)},
+    errors=(404,),
+)
 def content(file_id: str) -> ResponseReturnValue:
     s = services()
     file = s.files.get(file_id, key_id=caller().key_id)
@@ -53,6 +78,12 @@ def content(file_id: str) -> ResponseReturnValue:
 
 
 @blueprint.delete("/<file_id>")
+@describe(
+    "Delete a file that no open batch reads",
+    tag=TAG,
+    answers={200: Answer("It is gone", schemas.DeletedFileBody)},
+    errors=(404, 409),
+)
 def delete(file_id: str) -> ResponseReturnValue:
     services().files.delete(file_id, key_id=caller().key_id)
     return jsonify({"id": file_id, "object": "file", "deleted": True})

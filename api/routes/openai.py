@@ -9,30 +9,54 @@ from flask.typing import ResponseReturnValue
 
 from api import calls
 from api.formats import openai_models
+from api.formats import openai_schemas as schemas
+from api.openapi import Answer, describe
 from api.server import ON_DISCONNECT
 from api.services import services
-from api.submitting import REPLAYED
+from api.submitting import REPLAYED, SUBMISSION_HEADERS
 from core.dialects import openai
+
+TAG = "OpenAI: models and completions"
+CALL_ERRORS = (404, 409, 413, 429, 499, 504)
+STREAMED = {"text/event-stream": schemas.STREAM}
 
 blueprint = Blueprint("openai", __name__, url_prefix="/v1")
 
 
 @blueprint.get("/models")
+@describe("List models", tag=TAG, answers={200: Answer("All that can be asked for", schemas.ModelListBody)})
 def models() -> ResponseReturnValue:
     return jsonify(openai_models.render_models(services().served.all()))
 
 
 @blueprint.get("/models/<path:name>")
+@describe("Read a model", tag=TAG, answers={200: Answer("The model", schemas.ModelBody)}, errors=(404,))
 def model(name: str) -> ResponseReturnValue:
     return jsonify(openai_models.render_model(name, services().served.all()))
 
 
 @blueprint.post("/chat/completions")
+@describe(
+    "Answer a chat",
+    tag=TAG,
+    body=schemas.ChatBody,
+    answers={200: Answer("Whole, or as it appears", schemas.ChatCompletionBody, or_else=STREAMED)},
+    errors=CALL_ERRORS,
+    headers=SUBMISSION_HEADERS,
+)
 def chat() -> ResponseReturnValue:
     return _answer(openai.CHAT)
 
 
 @blueprint.post("/completions")
+@describe(
+    "Go on with a text",
+    tag=TAG,
+    body=schemas.TextBody,
+    answers={200: Answer("Whole, or as it appears", schemas.TextCompletionBody, or_else=STREAMED)},
+    errors=CALL_ERRORS,
+    headers=SUBMISSION_HEADERS,
+)
 def text() -> ResponseReturnValue:
     return _answer(openai.TEXT)
 

@@ -8,7 +8,9 @@ from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
 from api.callers import is_identified
+from api.formats.schemas import HealthBody, ServiceBody
 from api.formats.service import IN_SHORT, render_service
+from api.openapi import Answer, describe
 from api.services import services
 from core.errors import Unavailable
 from core.roster import Worker
@@ -17,12 +19,16 @@ blueprint = Blueprint("status", __name__)
 
 
 @blueprint.get("/healthz")
+@describe("Whether this process serves", tag="Service", answers={200: Answer("It does", HealthBody)})
 def healthz() -> ResponseReturnValue:
     """This process answers; nothing is said of others."""
     return jsonify({"status": "ok"})
 
 
 @blueprint.get("/v1/status")
+@describe(
+    "Workers, engines, alarms", tag="Service", answers={200: Answer("What this process reaches", ServiceBody)}
+)
 def status() -> ResponseReturnValue:
     s = services()
     workers: list[Worker] = []
