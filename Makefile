@@ -34,7 +34,7 @@ up: $(RUNTIME) ## Install, start everything and keep it running until Ctrl-C
 test: lint ## Install, check style, types and imports, run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-faults: $(DEV) ## Break what a training stands on, in the middle of it (about 5 minutes)
+faults: $(DEV) ## Kill workers, servers and trainers in the middle of their work (about 5 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist load tests/faults
 
 lint: $(DEV) ## Check style, types and imports only
