@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from threading import Event as Pause
 from typing import Any
@@ -212,11 +212,13 @@ def begin(call: Call, services: Services, *, client: Client) -> LiveCall:
     InvalidRequest, LimitReached or Unavailable.
     """
     done: list[Submitted] = []
-    until, is_kept = time.monotonic() + read_wait(), read_once() is not None
+    until, once = time.monotonic() + read_wait(), read_once()
+    is_kept = once is not None
     try:
         for part, request in enumerate(call.requests):
             left_s = max(0.0, until - time.monotonic())
-            done.append(submit(request, wait_s=left_s, part=part, is_seated=True))
+            each = replace(once, part=part) if once else None
+            done.append(submit(request, once=each, wait_s=left_s, is_seated=True))
     except MathcodeError:
         if done:
             LiveCall(call, done, services, client=client, is_kept=is_kept).close()

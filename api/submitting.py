@@ -35,18 +35,17 @@ _PREFER_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])
 def submit(
     asked: GenerationRequest,
     *,
+    once: Once | None,
     wait_s: float | None = None,
-    part: int = 0,
     is_seated: bool = False,
     webhook_url: str | None = None,
 ) -> Submitted:
-    """Submit for the current request's caller; `part` counts the jobs of one request.
+    """Submit for the current request's caller, `once` as `read_once` gave it.
 
     Refusals by a limit are waited out for `wait_s` seconds, or what `Prefer: wait=` says, but not beyond
     MATHCODE_MAX_WAIT_S; `is_seated` says that the request has a seat to wait in. Raises what
     `Submitter.submit_once` raises.
     """
-    once = read_once(part)
     submitter, source = services().submitter, replace(origin(), webhook_url=webhook_url)
 
     def attempt() -> Submitted:
@@ -58,7 +57,7 @@ def submit(
     return _patiently(attempt, min(wished_s, services().settings.max_wait_s), is_seated=is_seated)
 
 
-def read_once(part: int = 0) -> Once | None:
+def read_once() -> Once | None:
     """The current request's Idempotency-Key, which stands for its path and body, byte for byte."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
@@ -69,7 +68,7 @@ def read_once(part: int = 0) -> Once | None:
             param="Idempotency-Key",
         )
     asked = request.path.encode() + b"\0" + request.get_data()
-    return Once(scope=caller().key_id or "", key=key, fingerprint=hashlib.sha256(asked).digest(), part=part)
+    return Once(scope=caller().key_id or "", key=key, fingerprint=hashlib.sha256(asked).digest())
 
 
 def read_wait() -> float:

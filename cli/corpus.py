@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from cli.ledger import open_ledger
 from core.code_files import CodeFileStore, Count
-from core.database import Database
 from core.errors import InvalidRequest
-from core.settings import load_settings
 
 MOST_ROWS = 25
 FILE_COLUMNS = 140  # where the output is no terminal
@@ -30,7 +28,7 @@ FILE_COLUMNS = 140  # where the output is no terminal
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def corpus(*, repo: str | None, file_id: int | None, why: str | None, as_json: bool) -> None:
     """Show the files of code: by reason, language, repository and score; or explain one of them."""
-    with closing(Database(load_settings().require_database_url())) as database:
+    with open_ledger() as database:
         store = CodeFileStore(database)
         if file_id is not None or why is not None:
             rows = store.find(file_id=file_id, path=why, repo=repo)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from cli.ledger import open_ledger
 from core.code_files import CodeFileStore
 from core.database import Database
 from core.errors import InvalidRequest
@@ -32,8 +33,7 @@ def ingest(*, sources: tuple[str, ...], by_directory: bool, licence: str | None,
     Running it again looks at new and changed files only; after an interruption it goes on.
     """
     settings = load_settings()
-    with closing(Database(settings.require_database_url())) as database:
-        database.migrate()
+    with open_ledger() as database:
         ingestion = _ingestion(settings, database, licence)
         with _progress(hidden=as_json) as progress:
             for source in sources:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from core.database import Database
+from cli.ledger import open_ledger
 from core.keys import ApiKey, KeyStore, Limits, Rate, parse_rate
-from core.settings import load_settings
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _UNITS = {1: "s", 60: "min", 3600: "h"}
@@ -86,8 +85,7 @@ def revoke(name: str, as_json: bool) -> None:
 
 @contextmanager
 def _store() -> Iterator[KeyStore]:
-    with closing(Database(load_settings().require_database_url(), connections=1)) as database:
-        database.migrate()
+    with open_ledger() as database:
         yield KeyStore(database)
 
 

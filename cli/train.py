@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 
@@ -12,6 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from cli.ledger import open_ledger
 from cli.training_progress import follow_run
 from core.database import Database
 from core.errors import Unavailable
@@ -39,7 +38,7 @@ def train(ctx: click.Context, *, now: bool, dry_run: bool, follow: bool, cancel:
         raise click.UsageError("give one of --now, --dry-run and --cancel")
     if follow and (dry_run or cancel):
         raise click.UsageError("--follow goes with --now, or alone")
-    with _database() as database:
+    with open_ledger() as database:
         runs = RunStore(database)
         if dry_run:
             _forecast(database, runs, as_json=as_json)
@@ -51,13 +50,6 @@ def train(ctx: click.Context, *, now: bool, dry_run: bool, follow: bool, cancel:
                 ended = follow_run(runs, run_id or _latest(runs).id, as_json=as_json)
                 ctx.exit(0 if ended.state is RunState.PROMOTED else 1)
             _list(database, runs, as_json=as_json)
-
-
-@contextmanager
-def _database() -> Iterator[Database]:
-    with closing(Database(load_settings().require_database_url(), connections=2)) as database:
-        database.migrate()
-        yield database
 
 
 def _begin(runs: RunStore) -> int:

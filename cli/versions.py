@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from core.database import Database
+from cli.ledger import open_ledger
 from core.model_versions import Version, VersionStore
 from core.settings import load_settings
 from training.publishing import Publisher
@@ -61,8 +61,7 @@ def rollback() -> None:
 
 @contextmanager
 def _store() -> Iterator[VersionStore]:
-    with closing(Database(load_settings().require_database_url(), connections=2)) as database:
-        database.migrate()
+    with open_ledger() as database:
         yield VersionStore(database)
 
 

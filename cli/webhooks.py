@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import asdict
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from core.database import Database
+from cli.ledger import open_ledger
 from core.errors import InvalidRequest
-from core.settings import load_settings
 from core.webhook_secrets import SecretStore
 from core.webhooks import DeliveryState, WebhookStore
 
@@ -31,7 +28,7 @@ def webhooks() -> None:
 @_JSON
 def list_deliveries(failed: bool, limit: int, as_json: bool) -> None:
     """List deliveries, newest first."""
-    with _database() as database:
+    with open_ledger() as database:
         state = DeliveryState.FAILED if failed else None
         found = WebhookStore(database).latest(state=state, limit=limit)
     if as_json:
@@ -52,7 +49,7 @@ def retry(ids: tuple[str, ...], everything: bool) -> None:
     """Begin anew with the given-up deliveries IDS, for another day."""
     if everything == bool(ids):
         raise InvalidRequest("name the deliveries to retry (`mathcode webhooks list --failed`), or say --all")
-    with _database() as database:
+    with open_ledger() as database:
         number = WebhookStore(database).retry(None if everything else list(ids))
     click.echo(f"{number} deliver{'y is' if number == 1 else 'ies are'} tried again")
 
@@ -61,13 +58,6 @@ def retry(ids: tuple[str, ...], everything: bool) -> None:
 @click.option("--rotate", is_flag=True, help="Replace it; the old one goes on signing for a day.")
 def secret(rotate: bool) -> None:
     """Print the secret that receivers verify signatures with."""
-    with _database() as database:
+    with open_ledger() as database:
         store = SecretStore(database)
         click.echo(store.rotate() if rotate else store.signing()[0])
-
-
-@contextmanager
-def _database() -> Iterator[Database]:
-    with closing(Database(load_settings().require_database_url(), connections=2)) as database:
-        database.migrate()
-        yield database

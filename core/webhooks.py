@@ -41,16 +41,6 @@ class WebhookStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def enqueue(self, event: str, subject: str, url: str | None) -> None:
-        """Write a delivery by itself; nothing for no `url`.
-
-        What must be one transaction with another statement calls `webhook_enqueue(event, subject, url)` in it.
-        """
-        self._database.execute(
-            "SELECT webhook_enqueue(%(event)s, %(subject)s, %(url)s)",
-            {"event": event, "subject": subject, "url": url},
-        )
-
     def claim(self, *, limit: int, per_host: int) -> list[Delivery]:
         """Take up to `limit` deliveries that are due, for LEASE_S seconds.
 

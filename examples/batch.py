@@ -1,12 +1,11 @@
 """Answer many prompts as one batch with OpenAI's own client.
 
-    python examples/batch.py http://127.0.0.1:8000/v1
+    OPENAI_API_KEY=mk_... python examples/batch.py http://127.0.0.1:8000/v1
 
 What has an answer is in the output file, what has none in the error file; their order is not that of the input.
 """
 
 import json
-import os
 import sys
 import time
 
@@ -17,7 +16,7 @@ PROMPTS = ["Solve the equation: 2x^2 + 5x - 3 = 0", "Implement a queue in Python
 
 def main() -> None:
     base_url = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000/v1"
-    client = OpenAI(base_url=base_url, api_key=os.environ.get("MATHCODE_API_KEY", "unused"))
+    client = OpenAI(base_url=base_url)
     content = "\n".join(json.dumps(request(number, prompt)) for number, prompt in enumerate(PROMPTS))
     file = client.files.create(file=("prompts.jsonl", content.encode()), purpose="batch")
     batch = client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")

@@ -1,8 +1,12 @@
-"""A chat of two turns with the OpenAI client: `python examples/openai_chat.py [URL]`."""
+"""A chat of two turns with the OpenAI client.
+
+    OPENAI_API_KEY=mk_... python examples/openai_chat.py [URL]
+
+The client asks for that variable; where keys are off, as they are on loopback, any text will do.
+"""
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
@@ -13,8 +17,7 @@ URL = "http://127.0.0.1:8000/v1"
 
 def main(url: str) -> None:
     messages: list[Any] = [{"role": "system", "content": "Answer briefly."}]
-    # Where keys are off, as they are on loopback, any text will do.
-    with OpenAI(base_url=url, api_key=os.environ.get("MATHCODE_API_KEY", "unused")) as client:
+    with OpenAI(base_url=url) as client:
         for question in ("Solve the equation: 2x^2 + 5x - 3 = 0", "And how do I check the result in Python?"):
             messages.append({"role": "user", "content": question})
             response = client.chat.completions.create(

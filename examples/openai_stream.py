@@ -1,8 +1,10 @@
-"""An answer as it appears, with the OpenAI client: `python examples/openai_stream.py [URL]`."""
+"""An answer as it appears, with the OpenAI client.
+
+OPENAI_API_KEY=mk_... python examples/openai_stream.py [URL]
+"""
 
 from __future__ import annotations
 
-import os
 import sys
 
 from openai import APIError, OpenAI
@@ -11,7 +13,7 @@ URL = "http://127.0.0.1:8000/v1"
 
 
 def main(url: str) -> int:
-    with OpenAI(base_url=url, api_key=os.environ.get("MATHCODE_API_KEY", "unused")) as client:
+    with OpenAI(base_url=url) as client:
         stream = client.chat.completions.create(
             model="codestral",
             messages=[{"role": "user", "content": "Implement a binary search tree in Python"}],

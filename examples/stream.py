@@ -1,33 +1,36 @@
 """Follow a job's text as it appears, with nothing but `requests`.
 
-    python examples/stream.py "Implement a binary search tree in Python"
+    python examples/stream.py "Implement a binary search tree in Python" [--url URL] [--key mk_...]
 
-MATHCODE_URL says where the API is (http://127.0.0.1:8000), MATHCODE_API_KEY is sent where keys are asked for. A
-connection that breaks is taken up after the last event, also at another process of the API.
+A connection that breaks is taken up after the last event, also at another process of the API.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator
 
 import requests
 
-URL = os.environ.get("MATHCODE_URL", "http://127.0.0.1:8000")
-KEY = os.environ.get("MATHCODE_API_KEY")
 TRIES = 60
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("prompt")
+    parser.add_argument("--url", default="http://127.0.0.1:8000")
+    parser.add_argument("--key")
+    given = parser.parse_args()
     with requests.Session() as session:
-        if KEY:
-            session.headers["Authorization"] = f"Bearer {KEY}"
-        submitted = session.post(f"{URL}/v1/jobs", json={"prompt": sys.argv[1]}, timeout=30)
+        if given.key:
+            session.headers["Authorization"] = f"Bearer {given.key}"
+        jobs = f"{given.url}/v1/jobs"
+        submitted = session.post(jobs, json={"prompt": given.prompt}, timeout=30)
         submitted.raise_for_status()
-        for name, data in follow(session, submitted.json()["id"]):
+        for name, data in follow(session, f"{jobs}/{submitted.json()['id']}"):
             if name == "piece":
                 print(data["text"], end="", flush=True)
             elif name == "restarted":
@@ -39,14 +42,13 @@ def main() -> None:
                 sys.exit(data["status"] != "succeeded")
 
 
-def follow(session: requests.Session, job_id: str) -> Iterator[tuple[str, dict]]:
-    """The events of a job, each once, up to and with `done`."""
+def follow(session: requests.Session, job: str) -> Iterator[tuple[str, dict]]:
+    """The events of the job at that URL, each once, up to and with `done`."""
     last = None
     for _ in range(TRIES):
         headers = {"Last-Event-ID": last} if last else {}
         try:
-            path = f"{URL}/v1/jobs/{job_id}/events"
-            with session.get(path, headers=headers, stream=True, timeout=30) as response:
+            with session.get(f"{job}/events", headers=headers, stream=True, timeout=30) as response:
                 response.raise_for_status()
                 for event_id, name, data in events(response):
                     yield name, data
@@ -56,7 +58,7 @@ def follow(session: requests.Session, job_id: str) -> Iterator[tuple[str, dict]]
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
             pass
         time.sleep(0.5)
-    sys.exit(f"no API answers at {URL}")
+    sys.exit(f"no API answers at {job}")
 
 
 def events(response: requests.Response) -> Iterator[tuple[str, str, dict]]:

@@ -1,31 +1,28 @@
 """Submit a prompt, poll until it is answered, print the answer. Needs `requests` and nothing else.
 
-    python examples/submit_and_poll.py "Solve the equation: 2x^2 + 5x - 3 = 0"
-
-MATHCODE_URL names the API (http://127.0.0.1:8000), MATHCODE_API_KEY the key where one is needed.
+python examples/submit_and_poll.py "Solve the equation: 2x^2 + 5x - 3 = 0" [--url URL] [--key mk_...]
 """
 
 from __future__ import annotations
 
-import os
+import argparse
 import sys
 import time
 import uuid
 
 import requests
 
-URL = os.environ.get("MATHCODE_URL", "http://127.0.0.1:8000")
 FINAL = {"succeeded", "failed", "dead", "cancelled", "expired"}
 TRIES = 5
 
 
-def submit(session: requests.Session, prompt: str) -> str:
+def submit(session: requests.Session, url: str, prompt: str) -> str:
     """The id of the new job. The Idempotency-Key makes trying again safe, whatever was lost on the way."""
     headers = {"Idempotency-Key": str(uuid.uuid4())}
     body = {"prompt": prompt, "max_tokens": 64, "deadline_s": 300, "wait_s": 10}
     for _ in range(TRIES):
         try:
-            response = session.post(f"{URL}/v1/jobs", json=body, headers=headers, timeout=60)
+            response = session.post(f"{url}/v1/jobs", json=body, headers=headers, timeout=60)
         except requests.ConnectionError:
             time.sleep(1)
             continue
@@ -33,19 +30,23 @@ def submit(session: requests.Session, prompt: str) -> str:
             break
         time.sleep(int(response.headers["Retry-After"]))
     else:
-        sys.exit(f"{URL} cannot take the job now: try again later")
+        sys.exit(f"{url} cannot take the job now: try again later")
     if not response.ok:
         sys.exit(response.json()["error"]["message"])
     return str(response.json()["id"])
 
 
 def main() -> None:
-    prompt = " ".join(sys.argv[1:]) or "Solve the equation: 2x^2 + 5x - 3 = 0"
+    parser = argparse.ArgumentParser()
+    parser.add_argument("prompt")
+    parser.add_argument("--url", default="http://127.0.0.1:8000")
+    parser.add_argument("--key")
+    given = parser.parse_args()
     session = requests.Session()
-    if key := os.environ.get("MATHCODE_API_KEY"):
-        session.headers["Authorization"] = f"Bearer {key}"
-    job_id, pause = submit(session, prompt), 0.05
-    while (job := session.get(f"{URL}/v1/jobs/{job_id}", timeout=60).json())["status"] not in FINAL:
+    if given.key:
+        session.headers["Authorization"] = f"Bearer {given.key}"
+    job_id, pause = submit(session, given.url, given.prompt), 0.05
+    while (job := session.get(f"{given.url}/v1/jobs/{job_id}", timeout=60).json())["status"] not in FINAL:
         time.sleep(pause)
         pause = min(1.0, pause * 1.5)
     if job["status"] != "succeeded":

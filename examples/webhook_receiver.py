@@ -1,7 +1,7 @@
 """Receive webhooks of mathcode and verify each with the `openai` client.
 
     pip install openai
-    MATHCODE_WEBHOOK_SECRET=$(mathcode webhooks secret) python examples/webhook_receiver.py 9000
+    OPENAI_WEBHOOK_SECRET=$(mathcode webhooks secret) python examples/webhook_receiver.py 9000
 
 Then submit a job with `"webhook_url": "http://127.0.0.1:9000/"`; for an address that is not public, and for http,
 the server needs MATHCODE_WEBHOOK_ALLOW=127.0.0.0/8. Deliveries may come twice: `webhook-id` says so.
@@ -9,13 +9,12 @@ the server needs MATHCODE_WEBHOOK_ALLOW=127.0.0.0/8. Deliveries may come twice: 
 
 from __future__ import annotations
 
-import os
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from openai import InvalidWebhookSignatureError, OpenAI
 
-client = OpenAI(api_key="unused", webhook_secret=os.environ["MATHCODE_WEBHOOK_SECRET"])
+client = OpenAI(api_key="unused")  # takes the secret from that variable
 seen: set[str] = set()
 
 

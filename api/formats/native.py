@@ -86,12 +86,7 @@ class Page(BaseModel):
     limit: Annotated[int, Field(ge=1, le=PAGE_LIMIT)] = 20
 
 
-def parse_submission(body: bytes, *, default_strategy: Strategy) -> GenerationRequest:
-    """Raises InvalidRequest naming the first field to change."""
-    return read_submission(body).to_request(default_strategy)
-
-
-def read_submission(body: bytes) -> Submission:
+def parse_submission(body: bytes) -> Submission:
     """Raises InvalidRequest naming the first field to change."""
     try:
         return Submission.model_validate_json(body)

@@ -108,14 +108,16 @@ class WorkerBody(_Shape):
 
 
 class ServiceBody(_Shape):
-    """`database` and `broker` are "ok" or the code of what is wrong."""
+    """`database` and `broker` are "ok" or the code of what is wrong; the last two are left out without a key."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
     profile: Profile
     database: str
     broker: str
     workers: dict[str, int]
-    alarms: list[str]
-    roster: list[WorkerBody]
+    alarms: list[str] = []
+    roster: list[WorkerBody] = []
 
 
 class RunBody(_Shape):

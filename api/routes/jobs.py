@@ -13,7 +13,7 @@ from api.formats.schemas import FollowingQuery, JobBody, JobPageBody
 from api.openapi import Answer, describe
 from api.server import ON_DISCONNECT
 from api.services import services
-from api.submitting import REPLAYED, SUBMISSION_HEADERS
+from api.submitting import REPLAYED, SUBMISSION_HEADERS, read_once
 from api.submitting import submit as submit_asked
 from core.errors import BrokerUnavailable
 from core.events import FROM_THE_START
@@ -41,9 +41,10 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 )
 def submit() -> ResponseReturnValue:
     settings = services().settings
-    given = native.read_submission(request.get_data())
+    given = native.parse_submission(request.get_data())
     done = submit_asked(
         given.to_request(settings.strategy),
+        once=read_once(),
         wait_s=given.wait_s,
         webhook_url=given.webhook(settings.webhook_networks),
     )

@@ -32,13 +32,13 @@ def served(fresh: Installation) -> Installation:
 
 def test_submit_and_poll_prints_the_answer_and_respects_a_limit(served: Installation) -> None:
     caller = new_caller(served, "example", Limits(requests=Rate(amount=1, period_s=1)))
-    script = (sys.executable, "examples/submit_and_poll.py", "Prove that 1 + 1 = 2")
+    script = (sys.executable, "examples/submit_and_poll.py", "Prove that 1 + 1 = 2", "--url", served.url, "--key")
     for _ in range(2):
-        done = run(served, *script, MATHCODE_API_KEY=caller.token)
+        done = run(served, *script, caller.token)
         assert done.returncode == 0, done.stderr
         (job, *_) = caller.get("/v1/jobs").json()["data"]
         assert done.stdout.strip() == caller.job(job["id"])["answer"]["response"].strip()
-    refused = run(served, *script, MATHCODE_API_KEY="mk_wrong")
+    refused = run(served, *script, "mk_wrong")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "not valid" in refused.stderr
 

@@ -257,7 +257,7 @@ def test_the_batch_command_sends_the_key_of_its_environment(doors: Installation,
 def test_the_examples_send_it_too(doors: Installation, make: NewCaller, example: str) -> None:
     words = [sys.executable, f"examples/{example}", f"{doors.url}/v1"]
     caller = make()
-    environment = {**os.environ, **doors.environment, "MATHCODE_API_KEY": caller.token}
+    environment = {**os.environ, **doors.environment, "OPENAI_API_KEY": caller.token}
     done = subprocess.run(
         words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
     )

@@ -109,9 +109,8 @@ def test_a_queue_of_its_own_is_bounded_and_drains(doors: Installation, with_limi
 
 def test_a_full_queue_is_waited_out_at_the_door(doors: Installation, with_limits: NewCaller) -> None:
     caller = with_limits(Limits(max_queued=1))
-    running = [caller.submit(max_tokens=75) for _ in range(SLOTS)]
-    for job_id in running:
-        doors.await_running(job_id)
+    for _ in range(SLOTS):
+        doors.await_running(caller.submit(max_tokens=200))  # the next one must not find it queued
     caller.submit()
     begun = time.monotonic()
     assert caller.ask(wait_s=0.5).status_code == 429

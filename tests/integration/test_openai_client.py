@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -273,6 +274,7 @@ def run_example(example: str, url: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, f"examples/{example}", url],
         cwd=ROOT,
+        env={**os.environ, "OPENAI_API_KEY": "unused"},
         capture_output=True,
         text=True,
         timeout=30,

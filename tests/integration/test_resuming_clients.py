@@ -52,9 +52,9 @@ def test_ask_stream_shows_every_event_once_though_the_api_is_killed(paced: Insta
 
 
 def test_the_example_shows_the_whole_text_though_the_api_is_killed(paced: Installation) -> None:
-    environment = {**paced.environment, "MATHCODE_URL": paced.url}
     command = [sys.executable, "examples/stream.py", "Prove that the sum of two even numbers is even"]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as client:
+    command += ["--url", paced.url]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as client:
         assert client.stdout is not None
         shown = restart_api_in_mid_stream(paced, client.stdout)
         assert client.wait(60) == 0
@@ -64,11 +64,9 @@ def test_the_example_shows_the_whole_text_though_the_api_is_killed(paced: Instal
 
 
 def test_the_example_shows_both_models_and_the_merged_answer(paced: Installation) -> None:
-    environment = {**paced.environment, "MATHCODE_URL": paced.url}
     shown = subprocess.run(
-        [sys.executable, "examples/stream.py", PROMPT],
+        [sys.executable, "examples/stream.py", PROMPT, "--url", paced.url],
         cwd=ROOT,
-        env=environment,
         capture_output=True,
         text=True,
         check=True,

@@ -127,7 +127,9 @@ def test_pieces_are_bounded_and_a_pass_takes_them_all(database: Database, urls: 
 def test_deliveries_are_pruned_too(database: Database) -> None:
     store = WebhookStore(database)
     for subject in "abc":
-        store.enqueue("job.failed", subject, "https://example.org/")
+        database.execute(
+            "SELECT webhook_enqueue('job.failed', %(subject)s, 'https://example.org/')", {"subject": subject}
+        )
     a, b, _ = sorted(store.claim(limit=5, per_host=5), key=lambda delivery: delivery.subject)
     store.delivered(a)
     store.not_delivered(b, "no", again_in_s=None)

@@ -233,7 +233,7 @@ def test_a_url_that_may_not_be_called_is_refused_at_once(running: Installation, 
 
 def test_the_example_receives(telling: Installation, tmp_path: Path) -> None:
     secret, port = mathcode(telling, "webhooks", "secret"), free_port()
-    environment = {**os.environ, "MATHCODE_WEBHOOK_SECRET": secret, "PYTHONPATH": ""}
+    environment = {**os.environ, "OPENAI_WEBHOOK_SECRET": secret, "PYTHONPATH": ""}
     with (tmp_path / "heard").open("w+") as heard:
         command = [sys.executable, str(ROOT / "examples" / "webhook_receiver.py"), str(port)]
         process = subprocess.Popen(command, env=environment, stdout=heard, cwd=tmp_path)

@@ -14,7 +14,7 @@ from core.messages import Completion, FinishReason, ModelName, Sampling, Strateg
 
 def parsed(**fields: Any) -> Sampling:
     body = json.dumps({"prompt": "x", **fields}).encode()
-    return parse_submission(body, default_strategy=Strategy.PARALLEL).sampling
+    return parse_submission(body).to_request(Strategy.PARALLEL).sampling
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_what_is_not_is_refused_by_name(field: str, values: list[Any]) -> None:
 @pytest.mark.parametrize("field", ["min_p", "repetition_penalty", "frequency_penalty", "presence_penalty"])
 def test_what_is_no_number_is_refused(field: str, literal: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        parse_submission(f'{{"prompt": "x", "{field}": {literal}}}'.encode(), default_strategy=Strategy.PARALLEL)
+        parse_submission(f'{{"prompt": "x", "{field}": {literal}}}'.encode())
     assert caught.value.param == field
 
 
