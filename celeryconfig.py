@@ -53,6 +53,9 @@ imports = (
     "training.bootstrap",
 )
 
+# Its file is written after each task, so that a health check sees by its age that the clock goes.
+beat_sync_every = 1
+
 beat_schedule = {
     "reconcile": {
         "task": "mathcode.reconcile",

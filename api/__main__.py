@@ -28,7 +28,7 @@ logger = logging.getLogger("api")
 def main() -> int:
     try:
         settings = load_settings()
-        configure_logging(settings.log_level)
+        configure_logging(settings.log_level, settings.log_format)
         serve(settings)
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")

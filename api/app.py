@@ -5,15 +5,21 @@ from __future__ import annotations
 from celery import Celery
 from flask import Flask
 
-from api import callers, cross_origin, errors
+from api import access_log, callers, cross_origin, decisions, errors
 from api.reader import Reader
 from api.routes import batches as batch_routes
 from api.routes import documentation
+from api.routes import feedback as feedback_routes
 from api.routes import files as file_routes
 from api.routes import jobs as job_routes
+from api.routes import observing as observing_routes
 from api.routes import openai as openai_routes
+from api.routes import page as page_routes
+from api.routes import queues as queue_routes
+from api.routes import routing as routing_routes
 from api.routes import status as status_routes
 from api.routes import training as training_routes
+from api.routes import versions as version_routes
 from api.seats import Seats
 from api.services import Services, attach
 from core.batches import BatchStore
@@ -28,11 +34,14 @@ from core.limits import LimitStore
 from core.model_versions import VersionStore
 from core.roster import Roster
 from core.settings import Settings
+from core.tracing import build_tracer
+from ensemble.router_files import WatchedRouter
 from tasks.celery_app import app as celery_app
 from tasks.closing import Closer
-from tasks.corridor import build_admission, build_gate, build_router
+from tasks.corridor import build_admission, build_gate
 from tasks.doorbell import Doorbell
 from tasks.lanes import Lanes
+from tasks.observing import INSTALLATION, build_observatory
 from tasks.served import ServedVersions
 from tasks.submit import Defaults, Submitter
 
@@ -48,14 +57,22 @@ def create_app(settings: Settings, celery: Celery = celery_app) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     attach(app.extensions, build_services(settings, celery))
     errors.register(app)
+    access_log.register(app)
     callers.register(app)
     cross_origin.register(app)
+    decisions.register(app)
     app.register_blueprint(batch_routes.blueprint)
+    app.register_blueprint(feedback_routes.blueprint)
     app.register_blueprint(file_routes.blueprint)
     app.register_blueprint(job_routes.blueprint)
+    app.register_blueprint(observing_routes.blueprint)
     app.register_blueprint(openai_routes.blueprint)
+    app.register_blueprint(routing_routes.blueprint)
     app.register_blueprint(status_routes.blueprint)
     app.register_blueprint(training_routes.blueprint)
+    app.register_blueprint(version_routes.blueprint)
+    app.register_blueprint(queue_routes.blueprint)
+    app.register_blueprint(page_routes.blueprint)
     app.register_blueprint(documentation.blueprint)
     return app
 
@@ -68,20 +85,23 @@ def build_services(settings: Settings, celery: Celery) -> Services:
     roster = Roster(database, beat_s=settings.beat_s)
     lanes = Lanes(store=LaneStore(database), roster=roster, doorbell=doorbell, low_share=settings.low_share)
     served = ServedVersions(roster)
+    router = WatchedRouter(settings)
     keys, limits = KeyRing(KeyStore(database)), LimitStore(database)
+    gate = build_gate(settings, keys, limits)
     submitter = Submitter(
         jobs=jobs,
-        router=build_router(settings),
+        router=router,
         admission=build_admission(settings),
         doorbell=doorbell,
         closer=Closer(jobs=jobs, events=events, lanes=lanes),
         lanes=lanes,
         served=served,
-        gate=build_gate(settings, keys, limits),
+        gate=gate,
         idempotency=IdempotencyStore(database),
         defaults=Defaults(deadline_s=settings.deadline_s, webhook_url=settings.default_webhook_url),
     )
     return Services(
+        tracer=build_tracer(settings, "api"),
         settings=settings,
         database=database,
         jobs=jobs,
@@ -92,9 +112,14 @@ def build_services(settings: Settings, celery: Celery) -> Services:
         served=served,
         keys=keys,
         limits=limits,
+        gate=gate,
+        router=router,
         submitter=submitter,
         doorbell=doorbell,
         files=FileStore(database),
         batches=BatchStore(database),
         seats=Seats(settings.streams),
+        observatory=build_observatory(
+            settings, database, events=events, roster=roster, doorbell=doorbell, scope=INSTALLATION
+        ),
     )

@@ -13,11 +13,13 @@ from flask import Flask, Response, g, request
 from api.services import services
 from core.errors import DatabaseUnavailable, Unauthorized
 from core.jobs import Origin
+from core.key_errors import OperatorNeeded
 from core.keys import PREFIX, Limits
 from core.limits import Level
 from core.variables import is_loopback
 
-GUARDED = "/v1"
+GUARDED = ("/v1", "/metrics")
+"""What needs a key where keys are needed, with all below it."""
 STATUS = "/v1/status"
 """Answers in short without a key, where this machine asks: `mathcode up` waits for it."""
 
@@ -31,6 +33,7 @@ class Caller:
 
     key_id: str | None = None
     limits: Limits = UNLIMITED
+    is_operator: bool = False
 
 
 ANYBODY = Caller()
@@ -57,9 +60,15 @@ def is_identified() -> bool:
     return caller().key_id is not None or not services().settings.needs_keys
 
 
+def require_operator() -> None:
+    """Raises OperatorNeeded unless an operator's key was shown, also where no other key is required."""
+    if not caller().is_operator:
+        raise OperatorNeeded
+
+
 def _identify() -> None:
     """Raises Unauthorized, JobNotFound or DatabaseUnavailable."""
-    if request.path != GUARDED and not request.path.startswith(f"{GUARDED}/"):
+    if not any(request.path == path or request.path.startswith(f"{path}/") for path in GUARDED):
         return
     token = _token()
     if token is None:
@@ -67,7 +76,7 @@ def _identify() -> None:
             raise Unauthorized("an API key is needed: send it as `Authorization: Bearer mk_...`")
         return
     key = services().keys.authenticate(token)
-    g.caller = Caller(key_id=key.id, limits=key.limits)
+    g.caller = Caller(key_id=key.id, limits=key.limits, is_operator=key.is_operator)
     job_id = (request.view_args or {}).get("job_id")
     if job_id is not None:
         services().jobs.check_owner(job_id, key.id)

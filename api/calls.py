@@ -219,7 +219,7 @@ def begin(call: Call, services: Services, *, client: Client) -> LiveCall:
             left_s = max(0.0, until - time.monotonic())
             each = replace(once, part=part) if once else None
             done.append(submit(request, once=each, wait_s=left_s, is_seated=True))
-    except MathcodeError:
+    except BaseException:
         if done:
             LiveCall(call, done, services, client=client, is_kept=is_kept).close()
         raise

@@ -7,9 +7,10 @@ import math
 
 from flask import Flask, Response, g, jsonify, request
 from uuid_utils import uuid7
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from api.error_shapes import render_error
+from core import logs
 from core.batch_errors import BatchNotFound, Conflict, StoredFileNotFound
 from core.errors import (
     BodyTooLarge,
@@ -21,7 +22,10 @@ from core.errors import (
     RunNotFound,
     Unauthorized,
     Unavailable,
+    VersionNotFound,
+    VersionUnfit,
 )
+from core.key_errors import OperatorNeeded
 from core.limit_errors import DailyTokensSpent, LimitReached
 
 logger = logging.getLogger(__name__)
@@ -38,13 +42,16 @@ def register(app: Flask) -> None:
 
 _STATUSES: tuple[tuple[type[MathcodeError], int], ...] = (
     (Unauthorized, 401),
+    (OperatorNeeded, 403),
     (BatchNotFound, 404),
     (JobNotFound, 404),
     (ModelNotFound, 404),
     (RunNotFound, 404),
     (StoredFileNotFound, 404),
+    (VersionNotFound, 404),
     (Conflict, 409),
     (IdempotencyConflict, 409),
+    (VersionUnfit, 409),
     (BodyTooLarge, 413),
     (InvalidRequest, 400),
     (LimitReached, 429),
@@ -89,11 +96,22 @@ def _on_too_large(error: RequestEntityTooLarge) -> Response:
 
 def _on_http(error: HTTPException) -> Response:
     code = (error.name or "http_error").lower().replace(" ", "_")
-    response = _render(code=code, message=error.description or code, param=None, status=error.code or 500)
+    response = _render(code=code, message=_what_to_do(error) or code, param=None, status=error.code or 500)
     for name, value in error.get_headers(request.environ):
         if name.lower() == "allow":
             response.headers[name] = value
     return response
+
+
+def _what_to_do(error: HTTPException) -> str | None:
+    """In place of words that are meant for readers of web pages."""
+    path = repr(request.path[:100])
+    if isinstance(error, NotFound) and error.description == NotFound.description:
+        return f"nothing is served at {path}: GET /openapi.json lists what is"
+    if isinstance(error, MethodNotAllowed):
+        served = ", ".join(sorted(error.valid_methods or ()))
+        return f"{request.method[:16]} is not served at {path}: use {served}"
+    return error.description
 
 
 def _on_bug(error: Exception) -> Response:
@@ -104,6 +122,7 @@ def _on_bug(error: Exception) -> Response:
 
 def _name_request() -> None:
     g.request_id = f"req_{uuid7().hex}"
+    logs.begin(request_id=g.request_id)
 
 
 def _sign_response(response: Response) -> Response:

@@ -20,8 +20,8 @@ class Seats:
         with self._lock:
             if self._free == 0:
                 raise TooManyStreams(
-                    f"{self._number} event streams and waiting calls are open on this server, its limit "
-                    "(MATHCODE_STREAMS): poll the job, or try again later"
+                    f"{self._number} event streams, waiting calls and large downloads are open on this server, "
+                    "its limit (MATHCODE_STREAMS): poll the job, or try again later"
                 )
             self._free -= 1
         return Seat(self)

@@ -17,9 +17,13 @@ from core.jobs import JobStore
 from core.keys import KeyRing
 from core.limits import LimitStore
 from core.model_versions import VersionStore
+from core.observing.observatory import Observatory
 from core.roster import Roster
 from core.settings import Settings
+from core.tracing import Tracer
+from ensemble.routing.router import Router
 from tasks.doorbell import Doorbell
+from tasks.gate import Gate
 from tasks.served import ServedVersions
 from tasks.submit import Submitter
 
@@ -38,11 +42,15 @@ class Services:
     served: ServedVersions
     keys: KeyRing
     limits: LimitStore
+    gate: Gate
+    router: Router
     submitter: Submitter
     doorbell: Doorbell
     files: FileStore
     batches: BatchStore
     seats: Seats
+    observatory: Observatory
+    tracer: Tracer
 
 
 def attach(extensions: dict[str, object], services: Services) -> None:

@@ -11,8 +11,9 @@ from threading import Event
 
 from flask import request
 
+from api import access_log, decisions
 from api.callers import caller, origin
-from api.server import ON_DISCONNECT
+from api.channel import ON_DISCONNECT
 from api.services import services
 from core.errors import InvalidRequest, TooManyStreams
 from core.idempotency import Once
@@ -54,11 +55,25 @@ def submit(
         return submitter.submit_once(asked, source, once=once)
 
     wished_s = read_wait() if wait_s is None else wait_s
-    return _patiently(attempt, min(wished_s, services().settings.max_wait_s), is_seated=is_seated)
+    patience_s = min(wished_s, services().settings.max_wait_s)
+    submitted = _patiently(attempt, patience_s, is_seated=is_seated)
+    decisions.remember(submitted.job.route)
+    if not submitted.is_replayed:
+        access_log.remember(submitted.job.id)
+    return submitted
 
 
 def read_once() -> Once | None:
     """The current request's Idempotency-Key, which stands for its path and body, byte for byte."""
+    key = read_key()
+    if key is None:
+        return None
+    asked = request.path.encode() + b"\0" + request.get_data()
+    return Once(scope=caller().key_id or "", key=key, fingerprint=hashlib.sha256(asked).digest())
+
+
+def read_key() -> str | None:
+    """The current request's Idempotency-Key by itself. Raises InvalidRequest."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
@@ -67,8 +82,7 @@ def read_once() -> Once | None:
             f"Idempotency-Key must have 1 to {LONGEST_KEY} printable ASCII characters: send such a one",
             param="Idempotency-Key",
         )
-    asked = request.path.encode() + b"\0" + request.get_data()
-    return Once(scope=caller().key_id or "", key=key, fingerprint=hashlib.sha256(asked).digest())
+    return key
 
 
 def read_wait() -> float:
@@ -101,10 +115,14 @@ def _patiently(attempt: Callable[[], Submitted], wait_s: float, *, is_seated: bo
 
 def _try_until(attempt: Callable[[], Submitted], refusal: LimitReached | QueueFull, end: float) -> Submitted:
     """Try again until `end`, or until the client has hung up; then the last refusal is raised."""
-    gone = Event()
+    woken, is_gone = Event(), request.environ.get("waitress.client_disconnected", lambda: False)
     if watch := request.environ.get(ON_DISCONNECT):
-        watch(gone.set)
-    while (left_s := end - time.monotonic()) > 0 and not gone.wait(min(PAUSE_S, left_s)):
+        watch(woken.set)
+    while (left_s := end - time.monotonic()) > 0:
+        woken.wait(min(PAUSE_S, left_s))
+        if is_gone():
+            break
+        woken.clear()
         try:
             return attempt()
         except DailyTokensSpent:

@@ -6,6 +6,8 @@ in pieces. So an upload of any size costs no memory.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,6 +19,7 @@ from werkzeug.formparser import FormDataParser
 from core.batch_errors import StoredFileNotFound
 from core.errors import BodyTooLarge, InvalidRequest
 from core.files import FileStore, FileWriter, StoredFile
+from core.idempotency import Once
 from core.settings import Settings
 
 PATH = "/v1/files"
@@ -55,11 +58,18 @@ class _Narrowed:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file in the ledger that is not finished yet, and the fields that came with it."""
+    """A file in the ledger that is not finished yet, and the fields that came with it; `digest` is its SHA-256."""
 
     fields: MultiDict[str, str]
     filename: str
     writer: FileWriter
+    digest: bytes
+
+    @property
+    def fingerprint(self) -> bytes:
+        """Of what was sent, apart from the boundaries between its parts, which differ each time."""
+        told = [self.filename, *(part for item in sorted(self.fields.items(multi=True)) for part in item)]
+        return hashlib.sha256(self.digest + json.dumps(told).encode()).digest()
 
 
 def receive(request: Request, files: FileStore, *, key_id: str | None, most_bytes: int) -> Upload:
@@ -84,19 +94,19 @@ def receive(request: Request, files: FileStore, *, key_id: str | None, most_byte
             silent=False,
         )
         fields, parts = _parse(parser, request)
-        return Upload(fields, _filename(parts), writers[0].writer)
+        return Upload(fields, _filename(parts), writers[0].writer, writers[0].digest)
     except BaseException:
         for part in writers:
             part.writer.discard()
         raise
 
 
-def finish(upload: Upload, *, lives_s: int | None) -> StoredFile:
-    """Make it a file. Raises InvalidRequest for an empty one."""
+def finish(upload: Upload, *, lives_s: int | None, once: Once | None) -> StoredFile:
+    """Make it a file, or find the one that `once` stands for. Raises InvalidRequest or IdempotencyConflict."""
     if upload.writer.size_bytes == 0:
         raise InvalidRequest("the file is empty: send one with a line for each request", param="file")
     try:
-        return upload.writer.finish(filename=upload.filename, lives_s=lives_s)
+        return upload.writer.finish(filename=upload.filename, lives_s=lives_s, once=once)
     except StoredFileNotFound:
         raise InvalidRequest("the upload took too long and was removed: send it again", param="file") from None
 
@@ -107,10 +117,16 @@ class _Part:
     def __init__(self, writer: FileWriter, most_bytes: int) -> None:
         self.writer = writer
         self._most_bytes = most_bytes
+        self._hash = hashlib.sha256()
+
+    @property
+    def digest(self) -> bytes:
+        return self._hash.digest()
 
     def write(self, content: bytes) -> int:
         if self.writer.size_bytes + len(content) > self._most_bytes:
             raise BodyTooLarge(f"the file is larger than {self._most_bytes} bytes: send several smaller ones")
+        self._hash.update(content)
         return self.writer.write(content)
 
     def seek(self, _position: int) -> None:

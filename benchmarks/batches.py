@@ -54,40 +54,41 @@ def main() -> None:
 
 def _take_in(running: Installation, arguments: argparse.Namespace, number: int) -> None:
     content, lines = running.data_dir / "in.jsonl", arguments.lines
-    size = _write(content, lines, arguments.prompt_bytes)
+    size = write_lines(content, lines, arguments.prompt_bytes)
     start = time.perf_counter()
-    file_id = _upload(running, content)
+    file_id = upload(running, content)
     uploaded = time.perf_counter()
-    with _Memory(running.processes["light"].pid) as memory:
-        batch = _create(running, file_id)
+    with _Watched(running.processes["light"].pid) as light:
+        batch = create(running, file_id)
         with closing(Database(running.database_url)) as ledger:
-            eventually(lambda: _is_enqueued(ledger, batch), within_s=600, every_s=0.05)
-            seconds = time.perf_counter() - uploaded
+            eventually(lambda: is_enqueued(ledger, batch), within_s=600, every_s=0.05)
+            seconds, cpu_s = time.perf_counter() - uploaded, light.cpu_s()
             kinds = ledger.fetch(
                 "SELECT task_type, count(*) AS n FROM job WHERE batch_id = %(id)s GROUP BY 1", batch
             )
     print(
         f"round {number}: upload of {size / 1e6:.1f} MB {uploaded - start:.2f} s; checked and enqueued in "
-        f"{seconds:.2f} s: {lines / seconds:,.0f} lines/s; light worker {memory.before / 1e6:.0f} MB, "
-        f"at most {memory.highest / 1e6:.0f} MB; { ({row['task_type']: row['n'] for row in kinds}) }"
+        f"{seconds:.2f} s: {lines / seconds:,.0f} lines/s; light worker {light.before / 1e6:.0f} MB, "
+        f"at most {light.highest / 1e6:.0f} MB, {1e3 * cpu_s / lines:.2f} ms of a core per line; "
+        f"{ ({row['task_type']: row['n'] for row in kinds}) }"
     )
     start = time.perf_counter()
     running.post(f"/v1/batches/batch_{batch['id']}/cancel")
-    _ended(running, batch["id"])
+    await_end(running, batch["id"])
     print(f"         cancelled, its files written, in {time.perf_counter() - start:.2f} s")
 
 
 def _answer(running: Installation, arguments: argparse.Namespace) -> None:
     running.start("mathstral", "codestral")
     content = running.data_dir / "in.jsonl"
-    _write(content, arguments.answered, arguments.prompt_bytes)
-    batch = _create(running, _upload(running, content))
+    write_lines(content, arguments.answered, arguments.prompt_bytes)
+    batch = create(running, upload(running, content))
     start = time.perf_counter()
-    view = _ended(running, batch["id"])
+    view = await_end(running, batch["id"])
     print(f"answered {view['request_counts']} in {time.perf_counter() - start:.2f} s with the scripted model")
 
 
-def _write(path: Path, lines: int, prompt_bytes: int) -> int:
+def write_lines(path: Path, lines: int, prompt_bytes: int) -> int:
     with path.open("w") as out:
         for number in range(lines):
             prompt = PROMPTS[number % len(PROMPTS)].format(number).ljust(prompt_bytes, ".")
@@ -98,7 +99,7 @@ def _write(path: Path, lines: int, prompt_bytes: int) -> int:
     return path.stat().st_size
 
 
-def _upload(running: Installation, path: Path) -> str:
+def upload(running: Installation, path: Path) -> str:
     with path.open("rb") as content:
         response = requests.post(
             f"{running.url}/v1/files", files={"file": content}, data={"purpose": "batch"}, timeout=600
@@ -107,20 +108,20 @@ def _upload(running: Installation, path: Path) -> str:
     return str(response.json()["id"])
 
 
-def _create(running: Installation, file_id: str) -> dict[str, str]:
+def create(running: Installation, file_id: str) -> dict[str, str]:
     body = {"input_file_id": file_id, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
     response = running.post("/v1/batches", body)
     assert response.ok, response.text
     return {"id": str(response.json()["id"]).removeprefix("batch_")}
 
 
-def _is_enqueued(ledger: Database, batch: dict[str, str]) -> bool:
+def is_enqueued(ledger: Database, batch: dict[str, str]) -> bool:
     (row,) = ledger.fetch("SELECT is_enqueued, state, errors FROM batch WHERE id = %(id)s", batch)
     assert row["state"] != "failed", row
     return bool(row["is_enqueued"])
 
 
-def _ended(running: Installation, uuid: str) -> dict[str, Any]:
+def await_end(running: Installation, uuid: str) -> dict[str, Any]:
     def look() -> dict[str, Any] | None:
         view: dict[str, Any] = running.get(f"/v1/batches/batch_{uuid}").json()
         return view if view["status"] in {"completed", "cancelled", "expired", "failed"} else None
@@ -128,22 +129,27 @@ def _ended(running: Installation, uuid: str) -> dict[str, Any]:
     return eventually(look, within_s=900, every_s=0.2)
 
 
-class _Memory:
-    """The resident set of a process while this is open, in bytes."""
+class _Watched:
+    """A process while this is open: its resident set in bytes, its processor time."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
+        self._began_s = sum(self._process.cpu_times()[:2])
         self._stopping = Event()
         self.before = self.highest = self._process.memory_info().rss
         self._thread = Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> _Memory:
+    def __enter__(self) -> _Watched:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
+
+    def cpu_s(self) -> float:
+        """Seconds of a core since this was opened: unlike a rate it says little of who else uses the machine."""
+        return float(sum(self._process.cpu_times()[:2]) - self._began_s)
 
     def _watch(self) -> None:
         while not self._stopping.wait(0.1):

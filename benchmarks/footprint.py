@@ -31,6 +31,7 @@ def main() -> None:
             MATHCODE_DATA_DIR=str(data_dir),
             MATHCODE_PORT=str(free_port()),
             MATHCODE_FLOWER_PORT=str(free_port()),
+            MATHCODE_TRAINER_PORT=str(free_port()),
             MATHCODE_PROFILE="tiny",
         )
         print(f"{os.cpu_count()} cores")

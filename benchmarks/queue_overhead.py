@@ -30,6 +30,7 @@ from pathlib import Path
 import requests
 from redis import Redis
 
+from benchmarks.latency import print_latency
 from core.database import Database
 from stack.servers.embedded import EmbeddedServers
 from tests.harness import Installation, eventually, installation
@@ -192,13 +193,6 @@ def _latency(ours: Installation) -> tuple[list[float], list[float]]:
             entry_id, _ = redis.xrange(f"mathcode:events:{job_id}", count=1)[0]
             first.append(int(entry_id.split(b"-")[0]) / 1000 - wall)
     return first, final
-
-
-def print_latency(name: str, samples: list[float]) -> None:
-    """Of samples in seconds."""
-    ordered = sorted(1000 * sample for sample in samples)
-    p50, p99 = ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)]
-    print(f"{name:40} p50 {p50:6.1f} ms   p99 {p99:6.1f} ms")
 
 
 def _arguments() -> argparse.Namespace:

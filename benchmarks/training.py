@@ -22,6 +22,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -76,6 +77,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=6, help="timed, after two that are not")
     parser.add_argument("--kept-blocks", type=int, nargs="+", default=[0], help="of checkpointing, not recomputed")
     parser.add_argument("--chunk-size", type=int, nargs="+", default=[0], help="of the scan; 0: the model's own")
+    parser.add_argument("--keep-scans", action="store_true", help="measure as well with all that scans have kept")
     parser.add_argument("--profile", action="store_true", help="print where the time of one step goes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all raw numbers there")
     return parser.parse_args()
@@ -120,13 +122,16 @@ def ways_of(arguments: argparse.Namespace, part: str) -> Iterator[Way]:
         is_ours = part == "ours"
         for kept in arguments.kept_blocks if is_ours and is_checkpointed else [0]:
             for chunk in arguments.chunk_size if is_ours else [0]:
-                yield Way(
+                way = Way(
                     is_ours=is_ours,
                     weights=weights,
                     is_checkpointed=is_checkpointed,
                     kept_blocks=kept,
                     chunk_size=chunk,
                 )
+                yield way
+                if arguments.keep_scans and is_ours:
+                    yield replace(way, keeps_scans=True)
 
 
 def measure_speed(

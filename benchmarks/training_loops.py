@@ -36,12 +36,14 @@ class Way:
     is_checkpointed: bool
     kept_blocks: int = 0
     chunk_size: int = 0  # of the scan; 0 is the checkpoint's own
+    keeps_scans: bool = False
 
     def __str__(self) -> str:
         parts = ["ours" if self.is_ours else "plain", self.weights.value]
         parts += ["checkpointing"] if self.is_checkpointed else []
         parts += [f"but {self.kept_blocks} blocks"] if self.kept_blocks else []
         parts += [f"chunks of {self.chunk_size}"] if self.chunk_size else []
+        parts += ["scans kept"] if self.keeps_scans else []
         return " ".join(parts)
 
 
@@ -62,6 +64,9 @@ def build(
     adapted: Any = adapt(network, options)
     if way.is_checkpointed:
         checkpoint_gradients(network, kept_blocks=way.kept_blocks)
+    if way.keeps_scans:
+        for block in network.backbone.layers:
+            block.mixer.is_computed_again = True
     return adapted.train()
 
 

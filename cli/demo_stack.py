@@ -52,6 +52,7 @@ def _environment(data_dir: Path) -> dict[str, str]:
         MATHCODE_REQUIRE_KEYS="never",
         MATHCODE_PORT=str(free_port()),
         MATHCODE_FLOWER_PORT=str(free_port()),
+        MATHCODE_TRAINER_PORT=str(free_port()),
         DATABASE_URL="",
         REDIS_URL="",
     )

@@ -29,6 +29,7 @@ def keys() -> None:
 @click.option("--tokens-rate", metavar="N/min", help="Most tokens asked for, prompts and max_tokens together.")
 @click.option("--max-queued", type=click.IntRange(1, 10_000_000), help="Most jobs that wait at the same time.")
 @click.option("--daily-tokens", type=click.IntRange(1, 2**62), help="Most tokens used in a day of UTC.")
+@click.option("--operator", is_flag=True, help="It may also promote versions and roll back over HTTP.")
 @_JSON
 def create(
     *,
@@ -37,6 +38,7 @@ def create(
     tokens_rate: str | None,
     max_queued: int | None,
     daily_tokens: int | None,
+    operator: bool,
     as_json: bool,
 ) -> None:
     """Make a key and print it; nothing can show it again."""
@@ -47,7 +49,7 @@ def create(
         daily_tokens=daily_tokens,
     )
     with _store() as store:
-        key, token = store.create(name, limits)
+        key, token = store.create(name, limits, is_operator=operator)
     if as_json:
         click.echo(json.dumps({**_document(key), "key": token}))
         return
@@ -68,6 +70,8 @@ def list_keys(as_json: bool) -> None:
         click.echo("no key yet: make one with `mathcode keys create NAME`")
         return
     table = Table("name", "id", "state", "rate", "tokens", "queued", "daily tokens", "used today", "created")
+    for column in table.columns[:2]:
+        column.no_wrap = True  # they are copied into `revoke`
     for key in found:
         table.add_row(*_row(key))
     Console(highlight=False).print(table)
@@ -77,7 +81,10 @@ def list_keys(as_json: bool) -> None:
 @click.argument("name")
 @_JSON
 def revoke(name: str, as_json: bool) -> None:
-    """End the key NAME (or with this id); running API processes refuse it within two seconds. Its jobs go on."""
+    """End the key NAME (or with this id); running API processes refuse it within two seconds.
+
+    Its jobs go on, its batches are cancelled.
+    """
     with _store() as store:
         key = store.revoke(name)
     click.echo(json.dumps(_document(key)) if as_json else f"{key.name} ({key.id}) is revoked")
@@ -94,6 +101,7 @@ def _document(key: ApiKey) -> dict[str, Any]:
     return {
         "id": key.id,
         "name": key.name,
+        "is_operator": key.is_operator,
         "created_at": key.created_at.isoformat(timespec="milliseconds"),
         "revoked_at": key.revoked_at.isoformat(timespec="milliseconds") if key.revoked_at else None,
         "rate": _rate(limits.requests),
@@ -112,7 +120,7 @@ def _rate(rate: Rate | None) -> str | None:
 def _row(key: ApiKey) -> tuple[str, ...]:
     document = _document(key)
     named = ("rate", "tokens_rate", "max_queued", "daily_tokens")
-    state = "revoked" if key.revoked_at else "in force"
+    state = "revoked" if key.revoked_at else "operator" if key.is_operator else "in force"
     bounds = ("-" if document[name] is None else str(document[name]) for name in named)
     used = f"{key.tokens_today} + {key.batch_tokens_today} in batches"
     return (key.name, key.id, state, *bounds, used, f"{key.created_at:%Y-%m-%d %H:%M}")

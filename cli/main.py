@@ -11,11 +11,13 @@ from cli.ask import ask
 from cli.batch import batch
 from cli.corpus import corpus
 from cli.demo import demo
+from cli.doctor import doctor
 from cli.down import down
 from cli.engine import engine
 from cli.ingest import ingest
 from cli.keys import keys
 from cli.route import route
+from cli.router import router
 from cli.status import status
 from cli.train import train
 from cli.up import up
@@ -55,9 +57,11 @@ for command in (
     up,
     down,
     status,
+    doctor,
     ask,
     batch,
     route,
+    router,
     demo,
     engine,
     keys,

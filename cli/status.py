@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,8 +17,8 @@ from cli.engine_lines import engine_lines
 from core.settings import load_settings
 from stack.layout import Layout
 from stack.lock import running_stack
-from stack.readiness import ask_status
-from stack.state import ProcessState, StackState, created, read_state
+from stack.readiness import ask_health, ask_status
+from stack.state import ProcessPhase, ProcessState, StackState, created, read_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,26 @@ def status(ctx: click.Context, as_json: bool) -> None:
         ctx.exit(1)
     rows = [_row(process) for process in state.processes]
     service = ask_status(state.api_url, api_key=load_settings().api_key)
+    unwell = unwell_parts(rows, ask_health(state.api_url))
     if as_json:
-        click.echo(json.dumps(_document(state, rows, service)))
+        click.echo(json.dumps({**_document(state, rows, service), "unhealthy": unwell}))
     else:
+        _show_health(unwell)
         _show(state, rows, service)
+
+
+def unwell_parts(rows: Sequence[ProcessRow], told: Sequence[str] | None) -> list[str]:
+    """What does not run, or is not well by what the API says (None: it does not answer)."""
+    still = [row.name for row in rows if row.state != ProcessPhase.RUNNING]
+    return list(dict.fromkeys([*still, *(told if told is not None else ["api"])]))
+
+
+def _show_health(unwell: Sequence[str]) -> None:
+    console = Console(highlight=False)
+    if unwell:
+        console.print(f"UNHEALTHY: {', '.join(unwell)}", style="bold red", soft_wrap=True)
+    else:
+        console.print("healthy: every part is well", style="green")
 
 
 def _row(process: ProcessState) -> ProcessRow:

@@ -28,6 +28,10 @@ class ClaimStore:
         """The ledger's ids of all batches that have not ended, oldest first."""
         return [row["id"] for row in self._database.fetch(_OPEN)]
 
+    def cancel_revoked(self) -> None:
+        """Have all open batches of revoked keys end, as if their callers had cancelled them."""
+        self._database.execute(_CANCEL_REVOKED)
+
     def claim(self, uuid: str) -> Claim | None:
         """None where another worker has it, or it has ended."""
         parameters = {"id": uuid, "worker": str(uuid7()), "lease_s": self._lease_s}
@@ -114,7 +118,13 @@ class Claim:
 
 _IS_OPEN = "state IN ('validating', 'in_progress', 'finalizing', 'cancelling')"
 
-_OPEN = f"SELECT id::text FROM batch WHERE {_IS_OPEN} ORDER BY id"  # noqa: S608
+_OPEN = f"SELECT id::text FROM batch WHERE {_IS_OPEN} ORDER BY batch.id"  # noqa: S608
+
+_CANCEL_REVOKED = """
+UPDATE batch SET state = 'cancelling', outcome = 'cancelled', cancelling_at = now()
+FROM api_key
+WHERE api_key.id = batch.key_id AND api_key.revoked_at IS NOT NULL AND batch.state IN ('validating', 'in_progress')
+"""
 
 _CLAIM = f"""
 UPDATE batch SET worker = %(worker)s, lease_until = now() + make_interval(secs => %(lease_s)s)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -116,15 +116,17 @@ class BatchStore:
         self._database.execute(_CREATE, parameters)
         return self._created(new, parameters["id"])
 
-    def create_once(self, new: NewBatch, once: Once) -> tuple[Batch, bool]:
+    def create_once(self, new: NewBatch, once: Once, *, admit: Callable[[], None]) -> tuple[Batch, bool]:
         """As `create`, but the same idempotency key gives the same batch; whether an earlier request made it.
 
-        Raises IdempotencyConflict as well, where the key stands for another request.
+        `admit` raises what refuses a further batch, and is asked for no other. Raises IdempotencyConflict as well,
+        where the key stands for another request.
         """
         keys = IdempotencyStore(self._database)
         parameters = {**_new_parameters(new), **asdict(once)}
         found = keys.find_batch(once)
         if found is None:
+            admit()
             self._database.execute(_CREATE_ONCE, parameters)
             found = keys.find_batch(once)  # perhaps somebody else's, who was faster
         batch = self._created(new, found or parameters["id"])
@@ -147,7 +149,7 @@ class BatchStore:
     def page(self, *, key_id: str | None, after: str | None, limit: int) -> list[Batch]:
         """Batches, newest first, beginning after (older than) the id `after`."""
         older = "AND id < %(after)s" if after else ""
-        sql = f"{_SELECT} WHERE {_VISIBLE} {older} ORDER BY id DESC LIMIT %(limit)s"
+        sql = f"{_SELECT} WHERE {_VISIBLE} {older} ORDER BY batch.id DESC LIMIT %(limit)s"
         parameters = {"after": batch_uuid(after) if after else None, "limit": limit, "key_id": key_id}
         return [read_batch(row) for row in self._database.fetch(sql, parameters)]
 

@@ -2,6 +2,7 @@
 
 Every statement of this project is a single one, committed by itself and safe to run twice: a broken pooled
 connection (the server was restarted) is replaced and the statement sent again once, without the caller noticing.
+Nothing waits for ever: a server that is silent counts as away after some seconds (`core.patience`).
 SQLAlchemy serves as the pool; statements go to psycopg2 directly, since its result layers cost more than the
 statements themselves.
 """
@@ -9,7 +10,8 @@ statements themselves.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any
 
@@ -22,8 +24,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import ConfigurationError, DatabaseUnavailable
+from core.patience import STATEMENT_S, OutOfPatience, be_patient, patient
 
-CONNECT_TIMEOUT_S = 3
 POOL_TIMEOUT_S = 5
 MIGRATION_LOCK = 0x6D617468  # any constant: all processes of this project must agree on it
 
@@ -34,17 +36,25 @@ Row = Mapping[str, Any]
 
 
 class Database:
-    """A pool of at most `connections` connections; safe to share between threads."""
+    """A pool of at most `connections` connections; safe to share between threads.
 
-    def __init__(self, url: str, *, connections: int = 8) -> None:
+    A statement that is not answered within `patience_s` seconds counts as a server that is away.
+    """
+
+    def __init__(self, url: str, *, connections: int = 8, patience_s: float = STATEMENT_S) -> None:
         parsed = _parse(url)
+        be_patient()
         self._engine: Engine = create_engine(
             parsed,
             isolation_level="AUTOCOMMIT",
             pool_size=connections,
             max_overflow=0,
             pool_timeout=POOL_TIMEOUT_S,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "mathcode", **_KEEP_ALIVE},
+            connect_args={
+                "connection_factory": patient(patience_s),
+                "application_name": "mathcode",
+                **_KEEP_ALIVE,
+            },
         )
 
     @property
@@ -70,7 +80,7 @@ class Database:
     def migrate(self) -> None:
         """Apply the migrations this database lacks; processes that start together take turns."""
         try:
-            with self._engine.connect() as connection:
+            with self._engine.connect() as connection, _without_bound(connection):
                 connection.exec_driver_sql("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
                 try:
                     _apply_missing(connection)
@@ -98,6 +108,9 @@ class Database:
         except _SERVER_TROUBLE as error:
             if driver.closed:
                 connection.invalidate(error)
+            if isinstance(error, OutOfPatience):
+                self._engine.dispose()  # the other pooled connections lead to the same silence
+            elif driver.closed:
                 raise _Disconnected(*error.args) from error
             raise _unavailable(error) from error
         finally:
@@ -129,6 +142,17 @@ _KEEP_ALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+
+
+@contextmanager
+def _without_bound(connection: Connection) -> Iterator[None]:
+    """A migration may take long, and so may the wait for another process that migrates."""
+    driver: Any = connection.connection.dbapi_connection
+    usual, driver.patience_s = driver.patience_s, None
+    try:
+        yield
+    finally:
+        driver.patience_s = usual
 
 
 def _parse(url: str) -> URL:

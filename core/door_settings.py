@@ -71,7 +71,7 @@ class DoorSettings(BaseModel):
     streams: int = env(
         "MATHCODE_STREAMS",
         512,
-        "Event streams and waiting calls that one API process serves at the same time.",
+        "Event streams, waiting calls and large downloads that one API process serves at the same time.",
         ge=1,
         le=8192,
     )

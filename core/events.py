@@ -7,7 +7,6 @@ stream, so a follower resumes after any id it has seen, on any process.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -20,6 +19,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from core.circuit import Circuit
 from core.errors import BrokerUnavailable
 from core.messages import JobState, ModelName
 
@@ -81,7 +81,7 @@ class EventLog:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._silent_until = 0.0
+        self._circuit = Circuit(pause_s=PAUSE_S)
 
     @classmethod
     def connect(cls, url: str) -> EventLog:
@@ -98,16 +98,15 @@ class EventLog:
 
     def append(self, job_id: str, *events: JobEvent) -> None:
         """Add events in order; while Redis is away they are dropped, with a warning every PAUSE_S."""
-        if time.monotonic() < self._silent_until:
-            return
         pipeline = self._redis.pipeline(transaction=False)
         for event in events:
             pipeline.xadd(_key(job_id), {"event": event.model_dump_json()})
         pipeline.expire(_key(job_id), KEPT_S)
         try:
-            pipeline.execute()
+            with self._circuit.attempt() as may_try:
+                if may_try:
+                    pipeline.execute()
         except RedisError as error:
-            self._silent_until = time.monotonic() + PAUSE_S
             logger.warning("events are dropped, Redis is away: %s", error)
 
     def read(self, job_id: str, *, after: str = FROM_THE_START, block_s: float = 0.0) -> list[Entry]:

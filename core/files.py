@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -13,6 +13,7 @@ from uuid_utils import uuid7
 
 from core.batch_errors import FileInUse, StoredFileNotFound
 from core.database import Database, Row
+from core.idempotency import CLAIM_FILE, IdempotencyStore, Once
 
 PIECE_BYTES = 1_048_576
 ABANDONED_S = 24 * 3600
@@ -64,7 +65,7 @@ class FileStore:
         conditions = (
             [_VISIBLE] + [f"id {sign} %(after)s"] * bool(after) + ["purpose = %(purpose)s"] * bool(purpose)
         )
-        sql = f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY id {order} LIMIT %(limit)s"
+        sql = f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY file.id {order} LIMIT %(limit)s"
         after_id = file_uuid(after, param="after") if after else None
         parameters = {"after": after_id, "limit": limit, "purpose": purpose, "key_id": key_id}
         return [_file(row) for row in self._database.fetch(sql, parameters)]
@@ -121,12 +122,22 @@ class FileWriter:
             self._store(PIECE_BYTES)
         return len(content)
 
-    def finish(self, *, filename: str, lives_s: int | None) -> StoredFile:
-        """Make it a file, for `lives_s` seconds where given."""
+    def finish(self, *, filename: str, lives_s: int | None, once: Once | None = None) -> StoredFile:
+        """Make it a file, for `lives_s` seconds where given.
+
+        Where the idempotency key `once` stands for another file already, that is the one, and this is discarded.
+        Raises StoredFileNotFound if this was removed meanwhile, or IdempotencyConflict.
+        """
         if self._pending:
             self._store(len(self._pending))
         parameters = {"id": self._id, "size_bytes": self._size, "filename": filename, "lives_s": lives_s}
-        rows = self._database.fetch(_FINISH, parameters)
+        if once is None:
+            rows = self._database.fetch(_FINISH.format(source=""), parameters)
+        else:
+            rows = self._database.fetch(_FINISH_ONCE, {**parameters, **asdict(once)})
+        if not rows and once is not None and (other := IdempotencyStore(self._database).find_file(once)):
+            self.discard()
+            return FileStore(self._database).get(file_name(other), key_id=once.scope or None)
         if not rows:
             raise StoredFileNotFound(self.id)
         return _file(rows[0])
@@ -180,10 +191,12 @@ ON CONFLICT DO NOTHING
 
 _FINISH = f"""
 UPDATE file SET size_bytes = %(size_bytes)s, filename = %(filename)s,
-    expires_at = created_at + make_interval(secs => %(lives_s)s)
-WHERE id = %(id)s
+    expires_at = file.created_at + make_interval(secs => %(lives_s)s)
+{{source}} WHERE id = %(id)s
 RETURNING {_COLUMNS}
 """  # noqa: S608
+
+_FINISH_ONCE = f"WITH {CLAIM_FILE} {_FINISH.format(source='FROM claimed')}"
 
 _READ = """
 SELECT substring(content FROM %(skipped)s + 1) AS content FROM file_piece

@@ -1,4 +1,4 @@
-"""Idempotency keys: the same key and the same body are the same job, or batch, for a day, within one API key."""
+"""Idempotency keys: the same key and body are the same job, batch or file, for a day, within one API key."""
 
 from __future__ import annotations
 
@@ -34,10 +34,14 @@ class IdempotencyStore:
         """As `find`, of a batch."""
         return _same(self._database.fetch(_FIND_BATCH, asdict(once)), once)
 
+    def find_file(self, once: Once) -> str | None:
+        """As `find`, of a file."""
+        return _same(self._database.fetch(_FIND_FILE, asdict(once)), once)
+
     def prune(self) -> None:
         """Forget some of what is too old to mean anything."""
-        self._database.execute(_PRUNE, {"limit": PRUNED_AT_ONCE})
-        self._database.execute(_PRUNE_BATCHES, {"limit": PRUNED_AT_ONCE})
+        for statement in (_PRUNE, _prune("batch_key"), _prune("file_key")):
+            self._database.execute(statement, {"limit": PRUNED_AT_ONCE})
 
 
 def _same(rows: Sequence[Row], once: Once) -> str | None:
@@ -76,22 +80,40 @@ CLAIM_BATCH = f"""claimed AS (
 )"""  # noqa: S608
 """As CLAIM, of a batch whose file is `held`."""
 
+CLAIM_FILE = f"""claimed AS (
+    INSERT INTO file_key (scope, key, fingerprint, file_id)
+    SELECT %(scope)s, %(key)s, %(fingerprint)s, id FROM file WHERE id = %(id)s
+    ON CONFLICT (scope, key) DO UPDATE
+    SET fingerprint = excluded.fingerprint, file_id = excluded.file_id, created_at = now()
+    WHERE NOT file_key.{_FRESH} OR file_key.file_id = excluded.file_id
+    RETURNING file_id
+)"""  # noqa: S608
+"""As CLAIM, of a file that is being finished."""
+
 _FIND = f"""
 SELECT job_id::text AS id, fingerprint FROM idempotency
 WHERE scope = %(scope)s AND key = %(key)s AND part = %(part)s AND {_FRESH}
 """  # noqa: S608
 
-_FIND_BATCH = f"""
-SELECT batch_id::text AS id, fingerprint FROM batch_key
+
+def _find(table: str, column: str) -> str:
+    return f"""
+SELECT {column}::text AS id, fingerprint FROM {table}
 WHERE scope = %(scope)s AND key = %(key)s AND {_FRESH}
 """  # noqa: S608
+
+
+def _prune(table: str) -> str:
+    return f"""
+DELETE FROM {table} WHERE (scope, key) IN (
+    SELECT scope, key FROM {table} WHERE NOT {_FRESH} ORDER BY created_at LIMIT %(limit)s)
+"""  # noqa: S608
+
+
+_FIND_BATCH = _find("batch_key", "batch_id")
+_FIND_FILE = _find("file_key", "file_id")
 
 _PRUNE = f"""
 DELETE FROM idempotency WHERE (scope, key, part) IN (
     SELECT scope, key, part FROM idempotency WHERE NOT {_FRESH} ORDER BY created_at LIMIT %(limit)s)
-"""  # noqa: S608
-
-_PRUNE_BATCHES = f"""
-DELETE FROM batch_key WHERE (scope, key) IN (
-    SELECT scope, key FROM batch_key WHERE NOT {_FRESH} ORDER BY created_at LIMIT %(limit)s)
 """  # noqa: S608

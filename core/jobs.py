@@ -165,7 +165,7 @@ class JobStore:
         """Jobs, newest first, beginning after (older than) the id `after`; of the key `owner` alone, if given."""
         conditions = ["TRUE"] + ["state = %(state)s"] * bool(state) + ["id < %(after)s"] * bool(after)
         conditions += ["key_id = %(owner)s"] * bool(owner)
-        sql = f"{_SUMMARIES} WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT %(limit)s"
+        sql = f"{_SUMMARIES} WHERE {' AND '.join(conditions)} ORDER BY job.id DESC LIMIT %(limit)s"
         parameters = {"state": state, "owner": owner, "limit": limit, "head": HEAD}
         rows = self._database.fetch(sql, {"after": parse_id(after) if after else None, **parameters})
         return [JobSummary(**{**row, "state": JobState(row["state"])}) for row in rows]

@@ -56,13 +56,15 @@ class ApiKey:
     revoked_at: datetime | None = None
     tokens_today: int = 0
     batch_tokens_today: int = 0
+    is_operator: bool = False
+    """It may change what everybody is answered with: promote versions and roll back."""
 
 
 class KeyStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, name: str, limits: Limits) -> tuple[ApiKey, str]:
+    def create(self, name: str, limits: Limits, *, is_operator: bool = False) -> tuple[ApiKey, str]:
         """A new key and its token, which nothing can show again. Raises InvalidRequest."""
         if not _NAME.fullmatch(name):
             raise InvalidRequest(
@@ -70,8 +72,8 @@ class KeyStore:
                 param="name",
             )
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-        parameters = {"id": key_id, "name": name, "digest": _digest(secret), **_columns(limits)}
-        rows = self._database.fetch(_CREATE, parameters)
+        parameters = {"id": key_id, "name": name, "digest": _digest(secret), "is_operator": is_operator}
+        rows = self._database.fetch(_CREATE, {**parameters, **_columns(limits)})
         if not rows:
             raise InvalidRequest(f"there is a key named {name}: choose another name, or revoke it", param="name")
         return _key(rows[0]), f"{PREFIX}{key_id}_{secret}"
@@ -166,6 +168,7 @@ def _key(row: Row) -> ApiKey:
         revoked_at=row["revoked_at"],
         tokens_today=int(row.get("tokens_today", 0)),
         batch_tokens_today=int(row.get("batch_tokens_today", 0)),
+        is_operator=row["is_operator"],
     )
 
 
@@ -176,9 +179,9 @@ def _rate(row: Row, name: str) -> Rate | None:
 
 _CREATE = """
 INSERT INTO api_key (id, name, digest, request_amount, request_period_s, token_amount, token_period_s, max_queued,
-                     daily_tokens)
+                     daily_tokens, is_operator)
 VALUES (%(id)s, %(name)s, %(digest)s, %(request_amount)s, %(request_period_s)s, %(token_amount)s,
-        %(token_period_s)s, %(max_queued)s, %(daily_tokens)s)
+        %(token_period_s)s, %(max_queued)s, %(daily_tokens)s, %(is_operator)s)
 ON CONFLICT (name) WHERE revoked_at IS NULL DO UPDATE SET id = api_key.id
     WHERE api_key.id = excluded.id  -- the same statement sent again after a lost connection
 RETURNING *

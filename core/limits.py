@@ -38,10 +38,10 @@ class LimitStore:
         (row,) = self._database.fetch(_LEVEL, {"key_id": key_id, **_rates(limits)})
         return Level(requests=row["requests"], tokens=row["tokens"])
 
-    def used_today(self, key_id: str) -> tuple[int, float]:
-        """Tokens that the key's jobs, batches apart, used since midnight UTC; seconds until the next one."""
+    def used_today(self, key_id: str, *, in_batches: bool = False) -> tuple[int, float]:
+        """Tokens that the key's batches, or its other jobs, used since midnight UTC; seconds until the next."""
         (row,) = self._database.fetch(_USED_TODAY, {"key_id": key_id})
-        return int(row["used"]), float(row["rest_s"])
+        return int(row["in_batches" if in_batches else "used"]), float(row["rest_s"])
 
     def queued(self, key_id: str | None, *, at_most: int) -> int:
         """How many jobs, of one key or of all, nobody has begun; batches apart, counted up to `at_most`."""
@@ -95,7 +95,7 @@ FROM (SELECT 1) AS one LEFT JOIN key_bucket AS bucket ON bucket.key_id = %(key_i
 """  # noqa: S608
 
 _USED_TODAY = """
-SELECT coalesce(sum(tokens), 0) AS used,
+SELECT coalesce(sum(tokens), 0) AS used, coalesce(sum(batch_tokens), 0) AS in_batches,
        extract(epoch FROM ((now() AT TIME ZONE 'UTC')::date + 1) - (now() AT TIME ZONE 'UTC'))::float8 AS rest_s
 FROM key_usage WHERE key_id = %(key_id)s AND day = (now() AT TIME ZONE 'UTC')::date
 """

@@ -187,12 +187,30 @@ class GenerationRequest(_Message):
     deadline_s: Annotated[float, Field(gt=0.0, le=MAX_DEADLINE_S)] | None = None
 
 
+class RouteLabel(StrEnum):
+    """What a prompt is; `other` is neither mathematics nor code."""
+
+    MATH = "math"
+    CODE = "code"
+    HYBRID = "hybrid"
+    OTHER = "other"
+
+
 class Route(_Message):
-    """The router's decision. `confidence` in [0, 1] ranks decisions; it is not a calibrated probability."""
+    """The router's decision: where the prompt goes, and why.
+
+    Where the learned router decided, `confidence` in [0, 1] is the calibrated probability of `label`. Where
+    keywords did, there is no `label`, and it only ranks decisions. `probabilities` are empty unless a classifier
+    was asked; `is_fallback` says that keywords answered in its place.
+    """
 
     task_type: TaskType
     confidence: float
     reasons: tuple[str, ...]
+    version: str = "keywords"
+    label: RouteLabel | None = None
+    probabilities: dict[RouteLabel, float] = {}
+    is_fallback: bool = False
 
 
 class TokenChance(_Message):

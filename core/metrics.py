@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from core.observing.histograms import Histogram
+
 
 class EngineMetrics(BaseModel):
     """A snapshot. Quantiles are over recent requests and None before the first one."""
@@ -31,6 +33,9 @@ class EngineMetrics(BaseModel):
     token_p50_s: float | None
     token_p95_s: float | None
     """Between two tokens of a request, on its average."""
+    first_token_s: Histogram | None = None
+    token_s: Histogram | None = None
+    """The same of all requests since the engine started."""
     memory_bytes: int
     """Reserved for recurrent state, or for keys and values."""
     memory_used_bytes: int

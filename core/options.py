@@ -48,3 +48,15 @@ class KeyPolicy(StrEnum):
     AUTO = "auto"  # unless it listens on loopback only
     ALWAYS = "always"
     NEVER = "never"
+
+
+class LogFormat(StrEnum):
+    JSON = "json"
+    TEXT = "text"
+
+
+class RouterKind(StrEnum):
+    """What decides which models a prompt needs."""
+
+    LEARNED = "learned"  # a small classifier; keywords where it fails
+    KEYWORDS = "keywords"

@@ -8,9 +8,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from core.database import Database
+from pydantic import TypeAdapter
+
+from core.database import Database, Row
 from core.messages import ModelName
 from core.metrics import EngineMetrics
+from core.observing.gpus import Gpu
 
 # A worker silent for this many heartbeats counts as gone.
 MISSED_BEATS = 3
@@ -28,13 +31,14 @@ class WorkerState(StrEnum):
 class Standing:
     """How a worker stands: `card` None uses none, `is_pinned` serves what an operator chose by hand.
 
-    `alarm` says what an operator should see to.
+    `alarm` says what an operator should see to; `gpus` are the cards it sees, None where it looks for none.
     """
 
     card: str | None = None
     state: WorkerState = WorkerState.SERVING
     is_pinned: bool = False
     alarm: str | None = None
+    gpus: tuple[Gpu, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,7 @@ class Worker:
     state: WorkerState = WorkerState.SERVING
     is_pinned: bool = False
     alarm: str | None = None
+    gpus: tuple[Gpu, ...] = ()
 
 
 def paused_models(workers: Iterable[Worker]) -> set[ModelName]:
@@ -90,6 +95,7 @@ class Roster:
             "slots": slots,
             "metrics": metrics.model_dump_json() if metrics else None,
             **asdict(standing),
+            "gpus": _GPUS.dump_json(standing.gpus).decode() if standing.gpus is not None else None,
         }
         self._database.execute(_SIGN, parameters)
 
@@ -103,24 +109,33 @@ class Roster:
     def alive(self) -> list[Worker]:
         """The living workers, by queue and name."""
         rows = self._database.fetch(_ALIVE, {"silence_s": self._beat_s * MISSED_BEATS})
-        return [Worker(**{**row, "state": WorkerState(row["state"])}) for row in rows]
+        return [_worker(row) for row in rows]
 
     def forget_gone(self) -> None:
         """Remove workers that vanished long ago."""
         self._database.execute(_FORGET, {"silence_s": FORGOTTEN_AFTER_S})
 
 
+_GPUS = TypeAdapter(tuple[Gpu, ...])
+
+
+def _worker(row: Row) -> Worker:
+    gpus = tuple(Gpu.model_construct(**gpu) for gpu in row["gpus"] or ())
+    return Worker(**{**row, "state": WorkerState(row["state"]), "gpus": gpus})
+
+
 _SIGN = """
-INSERT INTO worker (name, queue, version, slots, metrics, card, state, is_pinned, alarm)
-VALUES (%(name)s, %(queue)s, %(version)s, %(slots)s, %(metrics)s, %(card)s, %(state)s, %(is_pinned)s, %(alarm)s)
+INSERT INTO worker (name, queue, version, slots, metrics, card, state, is_pinned, alarm, gpus)
+VALUES (%(name)s, %(queue)s, %(version)s, %(slots)s, %(metrics)s, %(card)s, %(state)s, %(is_pinned)s, %(alarm)s,
+        %(gpus)s)
 ON CONFLICT (name) DO UPDATE
 SET queue = excluded.queue, version = excluded.version, slots = excluded.slots, metrics = excluded.metrics,
     card = excluded.card, state = excluded.state, is_pinned = excluded.is_pinned, alarm = excluded.alarm,
-    seen_at = now()
+    gpus = excluded.gpus, seen_at = now()
 """
 
 _ALIVE = """
-SELECT name, queue, version, slots, started_at, seen_at, metrics, card, state, is_pinned, alarm FROM worker
+SELECT name, queue, version, slots, started_at, seen_at, metrics, card, state, is_pinned, alarm, gpus FROM worker
 WHERE seen_at > now() - make_interval(secs => %(silence_s)s) ORDER BY queue, name
 """
 

@@ -17,10 +17,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.door_settings import DoorSettings
 from core.errors import ConfigurationError
-from core.messages import ModelName, Strategy, TaskType
+from core.messages import ModelName
+from core.operating_settings import OperatingSettings
 from core.options import Device, KeyPolicy, Profile, StateType, Weights
+from core.routing_settings import RoutingSettings
 from core.training_settings import TrainingSettings
-from core.variables import Words, env, is_loopback, split_words
+from core.variables import env, is_loopback
 
 SERVICES_FILE = "run/services.env"
 
@@ -33,7 +35,7 @@ def _default_data_dir() -> Path:
     return (Path(state_home) if state_home else Path.home() / ".local" / "state") / "mathcode"
 
 
-class Settings(DoorSettings, TrainingSettings, BaseSettings):
+class Settings(RoutingSettings, DoorSettings, TrainingSettings, OperatingSettings, BaseSettings):
     """Built once per process by `load_settings`; units stand in the names."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, case_sensitive=True)
@@ -118,19 +120,6 @@ class Settings(DoorSettings, TrainingSettings, BaseSettings):
         "MATHCODE_MAX_TOKENS", 512, "Answer length where a request names none, in tokens.", ge=1
     )
 
-    # Routing
-    default_task_type: TaskType = env(
-        "MATHCODE_DEFAULT_TASK_TYPE", TaskType.MATH, "Route of a prompt in which the router recognises nothing."
-    )
-    strategy: Strategy = env(
-        "MATHCODE_HYBRID_STRATEGY",
-        Strategy.PARALLEL,
-        "Default strategy of hybrid jobs: `parallel` or `sequential`.",
-    )
-    math_keywords: Words = env("MATHCODE_MATH_KEYWORDS", (), "Further math keywords, separated by commas.")
-    code_keywords: Words = env("MATHCODE_CODE_KEYWORDS", (), "Further code keywords, separated by commas.")
-    hybrid_keywords: Words = env("MATHCODE_HYBRID_KEYWORDS", (), "Further hybrid keywords, separated by commas.")
-
     # Jobs
     deadline_s: float = env(
         "MATHCODE_DEADLINE_S", 86_400.0, "Deadline of a job that names none, in seconds.", gt=0, le=604_800
@@ -159,18 +148,6 @@ class Settings(DoorSettings, TrainingSettings, BaseSettings):
         ge=0,
         le=3600,
     )
-
-    log_level: str = env(
-        "MATHCODE_LOG_LEVEL",
-        "INFO",
-        "`DEBUG`, `INFO`, `WARNING` or `ERROR`.",
-        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
-    )
-
-    @field_validator("math_keywords", "code_keywords", "hybrid_keywords", mode="before")
-    @classmethod
-    def _lower(cls, value: object) -> object:
-        return tuple(word.lower() for word in split_words(value)) if isinstance(value, str) else value
 
     @field_validator("redis_url")
     @classmethod
@@ -270,8 +247,9 @@ def load_settings() -> Settings:
 
 
 def variables() -> dict[str, Any]:
-    """Each environment variable with its pydantic field, in order of declaration, doors and training last."""
-    parts = (DoorSettings.model_fields, TrainingSettings.model_fields)
+    """Each environment variable with its pydantic field, in order of declaration, the parts last."""
+    kinds = (RoutingSettings, OperatingSettings, DoorSettings, TrainingSettings)
+    parts = [kind.model_fields for kind in kinds]
     names = sorted(Settings.model_fields, key=lambda name: [name in part for part in reversed(parts)])
     return {_variable((name,)): Settings.model_fields[name] for name in names}
 

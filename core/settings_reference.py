@@ -14,8 +14,7 @@ from core.settings import variables
 HEADER = """\
 # Configuration
 
-Written by `make docs` from `core/settings.py` and `core/training_settings.py`; edit it there. A test fails where
-they differ.
+Written by `make docs` from `core/settings.py` and its parts; edit it there. A test fails where they differ.
 
 Every setting is an environment variable, read once when a process starts. A bad value stops the process with one
 message that names all bad variables. An empty variable counts as unset. A running `mathcode up` writes

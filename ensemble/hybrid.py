@@ -27,7 +27,7 @@ from core.messages import (
 from core.settings import Settings
 from core.work import Delta, Work
 from ensemble import merging, prompting
-from ensemble.routing import Router
+from ensemble.router_files import build_router
 
 if TYPE_CHECKING:
     from ensemble.engine.engine import ModelEngine
@@ -74,12 +74,7 @@ class HybridMathCodeEnsemble:
 
     def __init__(self, config: EnsembleConfig | None = None) -> None:
         self.config = config if config is not None else EnsembleConfig()
-        self._router = Router(
-            self.config.math_keywords,
-            self.config.code_keywords,
-            self.config.hybrid_keywords,
-            self.config.default_task_type,
-        )
+        self._router = build_router(self.config)
         self._engines: dict[ModelName, ModelEngine[Any]] = {}
 
     def load_models(self) -> None:
@@ -121,7 +116,8 @@ class HybridMathCodeEnsemble:
         began = time.monotonic()
         request = _request(prompt, force_task_type, {"strategy": self.config.strategy, **options})
         route = self._router.route(request.prompt, request.force_task_type)
-        verdict = merging.merge(task_type=route.task_type, outcomes=self._outcomes(request, route.task_type))
+        outcomes = self._outcomes(request, route.task_type)
+        verdict = merging.merge(task_type=route.task_type, outcomes=outcomes, question=request.prompt)
         return _result(route, verdict, time.monotonic() - began)
 
     def _outcomes(self, request: GenerationRequest, task_type: TaskType) -> list[Outcome]:

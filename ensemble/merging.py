@@ -15,9 +15,10 @@ from core.messages import (
     TaskType,
     Verdict,
 )
+from ensemble.composition import IMPLEMENTATION, MATHEMATICS, compose_document
 from ensemble.prompting import models_for
 
-HEADINGS = {ModelName.MATHSTRAL: "## Mathematics", ModelName.CODESTRAL: "## Implementation"}
+HEADINGS = {ModelName.MATHSTRAL: MATHEMATICS, ModelName.CODESTRAL: IMPLEMENTATION}
 
 # The first code present decides the state of a job that nobody answered; the failure that carries it is blamed.
 _STATES = {
@@ -34,11 +35,12 @@ _KEEPS_TEXT = (FailureCode.CANCELLED, FailureCode.EXPIRED)
 _POSITION = {model: position for position, model in enumerate(models_for(TaskType.HYBRID))}
 
 
-def merge(*, task_type: TaskType, outcomes: Sequence[Outcome]) -> Verdict:
+def merge(*, task_type: TaskType, outcomes: Sequence[Outcome], question: str = "") -> Verdict:
     """Judge a job by the outcomes of all its models.
 
     One completion is enough to succeed, `degraded` where another was due. A cancellation wins over any completion,
-    since the caller asked for it; text that exists is kept all the same.
+    since the caller asked for it; text that exists is kept all the same. Two completions are composed into one
+    document (`ensemble.composition`), for which `question` is the prompt.
     """
     if not outcomes:
         raise ValueError("a job ends with at least one outcome")
@@ -47,15 +49,17 @@ def merge(*, task_type: TaskType, outcomes: Sequence[Outcome]) -> Verdict:
     failures = tuple(outcome for outcome in ordered if isinstance(outcome, Failure))
     blamed = min(failures, key=lambda failure: _SEVERITY[failure.code], default=None)
     if blamed is None or (completions and blamed.code is not FailureCode.CANCELLED):
-        return Verdict(state=JobState.SUCCEEDED, answer=_answer(task_type, completions, failures))
+        return Verdict(state=JobState.SUCCEEDED, answer=_answer(task_type, completions, failures, question))
     answer = _partial(ordered, completions, failures)
     return Verdict(state=_STATES[blamed.code], answer=answer, error=blamed)
 
 
-def _answer(task_type: TaskType, completions: tuple[Completion, ...], failures: tuple[Failure, ...]) -> Answer:
+def _answer(
+    task_type: TaskType, completions: tuple[Completion, ...], failures: tuple[Failure, ...], question: str
+) -> Answer:
     due, done = models_for(task_type), {completion.model for completion in completions}
     return Answer(
-        response=_response(completions),
+        response=_composed(completions, question),
         model_used=_names(completions),
         degraded=not done.issuperset(due),
         completions=completions,
@@ -80,6 +84,14 @@ def _partial(
 
 def _is_kept(outcome: Outcome) -> bool:
     return isinstance(outcome, Completion) or (outcome.code in _KEEPS_TEXT and bool(outcome.text))
+
+
+def _composed(completions: tuple[Completion, ...], question: str) -> str:
+    texts = {completion.model: completion.text for completion in completions}
+    if len(completions) != len(ModelName) or len(texts) != len(ModelName):
+        return _response(completions)
+    mathematics, implementation = texts[ModelName.MATHSTRAL], texts[ModelName.CODESTRAL]
+    return compose_document(question=question, mathematics=mathematics, implementation=implementation)
 
 
 def _response(parts: Sequence[Outcome]) -> str:

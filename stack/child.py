@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack.accounts import Account
+from stack.logtail import readable
 
 LOG_LIMIT_BYTES = 16 * 1024 * 1024
 _PR_SET_PDEATHSIG = 1
@@ -132,7 +133,7 @@ def tail(log: Path, *, lines: int = 3) -> str:
     with log.open("rb") as stream:
         stream.seek(max(0, log.stat().st_size - 8192))
         text = stream.read().decode(errors="replace")
-    return " | ".join([line.strip() for line in text.splitlines() if line.strip()][-lines:])
+    return " | ".join([readable(line.strip()) for line in text.splitlines() if line.strip()][-lines:])
 
 
 def _rotate(log: Path) -> None:

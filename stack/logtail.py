@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -36,9 +37,20 @@ class LogTail:
 
 def without_prefix(line: str) -> str:
     """A log line's message, without time, level and logger."""
-    return _PREFIX.sub("", line)
+    return _PREFIX.sub("", readable(line))
 
 
 def is_alarming(line: str) -> bool:
     """Whether an operator should see this line without asking for it."""
     return _ALARMING.search(line) is not None
+
+
+def readable(line: str) -> str:
+    """A line of JSON as people read it; any other as it is."""
+    if not line.startswith("{"):
+        return line
+    try:
+        told = json.loads(line)
+        return f"{told['time']} {told['level']} {told['logger']}: {told['message']}"
+    except (ValueError, KeyError, TypeError):
+        return line

@@ -11,7 +11,7 @@ from core.settings import Settings
 from stack.child import Command
 from stack.layout import Layout
 
-_CELERY = ("celery", "-A", "tasks.celery_app")
+_CELERY = ("celery", "-q", "-A", "tasks.celery_app")
 # Workers need not know of each other: the ledger knows them all. It also saves a second at each start.
 _WORKER = (*_CELERY, "worker", "--without-gossip", "--without-mingle")
 

@@ -39,6 +39,15 @@ def ask_status(url: str, *, api_key: SecretStr | None = None) -> Mapping[str, An
         return None
 
 
+def ask_health(url: str) -> list[str] | None:
+    """The parts that the API says are not well, None where it does not answer."""
+    try:
+        body = requests.get(f"{url}/health", timeout=TIMEOUT_S).json()
+        return [str(part) for part in body.get("unhealthy", ())]
+    except (requests.RequestException, ValueError, AttributeError):
+        return None
+
+
 def missing_parts(status: Mapping[str, Any] | None) -> set[str]:
     """The names of the processes that do not serve yet, and of servers that do not answer."""
     if status is None:

@@ -29,6 +29,7 @@ def service_variables(settings: Settings, urls: ServerUrls, password: str) -> di
         "MATHCODE_HOST": settings.host,
         "MATHCODE_PORT": str(settings.port),
         "MATHCODE_FLOWER_PORT": str(settings.flower_port),
+        "MATHCODE_TRAINER_PORT": str(settings.trainer_port),
         "MATHCODE_FLOWER_PASSWORD": password,
         "MATHCODE_PROFILE": settings.profile.value,
     }

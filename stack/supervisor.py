@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from stack.child import Child
-from stack.logtail import LogTail, is_alarming
+from stack.logtail import LogTail, is_alarming, readable
 from stack.watched import Watched
 
 TICK_S = 0.25
@@ -74,7 +74,7 @@ class Supervisor:
 
     def _show_logs(self) -> None:
         for name, tail in self._tails:
-            for line in tail.new_lines():
+            for line in map(readable, tail.new_lines()):
                 if self._shows_every_line or is_alarming(line):
                     self._say(name, line)
 

@@ -80,6 +80,8 @@ class Stack:
             self._say("stack", f"ended {count} processes of a stack that was killed")
         _require_free(self._settings.host, self._settings.port, "MATHCODE_PORT")
         _require_free("127.0.0.1", self._settings.flower_port, "MATHCODE_FLOWER_PORT")
+        if self._settings.trainer_port:
+            _require_free(self._settings.host, self._settings.trainer_port, "MATHCODE_TRAINER_PORT")
 
     def _start_servers(self, cleanup: ExitStack) -> tuple[list[Child], ServerUrls]:
         """Start the servers for which the operator named no URL of his own."""

@@ -41,6 +41,7 @@ class Batches:
 
     def advance_all(self) -> None:
         """Take every open batch as far as it goes now. Raises DatabaseUnavailable."""
+        self.claims.cancel_revoked()
         for uuid in self.claims.open():
             claim = self.claims.claim(uuid)
             if claim is not None:

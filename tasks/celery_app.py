@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from celery import Celery
 
-app = Celery("mathcode", config_source="celeryconfig")
+app = Celery("mathcode", amqp="tasks.broker:Broker", config_source="celeryconfig")

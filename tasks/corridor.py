@@ -10,18 +10,8 @@ from core.messages import ModelName
 from core.settings import Settings
 from ensemble.engine.tokenizer import Tokenizer, load_tokenizer
 from ensemble.models import describe_model
-from ensemble.routing import Router
 from tasks.admission import Admission
 from tasks.gate import Gate
-
-
-def build_router(settings: Settings) -> Router:
-    return Router(
-        math_keywords=settings.math_keywords,
-        code_keywords=settings.code_keywords,
-        hybrid_keywords=settings.hybrid_keywords,
-        default=settings.default_task_type,
-    )
 
 
 def build_admission(settings: Settings) -> Admission:

@@ -7,7 +7,6 @@ the reconciler, one too many finds nothing to do.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 
 from celery import Celery, Signature, chord
@@ -15,6 +14,7 @@ from celery.exceptions import CeleryError
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from core.circuit import Circuit
 from core.errors import BrokerUnavailable
 from core.messages import ModelName, Priority
 from tasks.queues import STEPS, QueueName
@@ -25,7 +25,7 @@ TRAIN = "mathcode.train"
 BATCHES = "mathcode.batches"
 CANCEL = "cancel_job"
 
-# After a failure publishing pauses this long, so that a dead broker costs one timeout and not one per request.
+# After a failure publishing pauses this long, then one caller tries: a dead broker costs one timeout, not many.
 PAUSE_S = 1.0
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Doorbell:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        self._silent_until = 0.0
+        self._circuit = Circuit(pause_s=PAUSE_S)
 
     def announce(self, job_id: str, models: Sequence[ModelName], priority: Priority) -> bool:
         """Announce completions that can begin, several as a chord that merges them; False if Redis is away."""
@@ -79,15 +79,14 @@ class Doorbell:
         return self._app.signature(MERGE, args=(job_id,), queue=QueueName.LIGHT.value, **_options(priority))
 
     def _publish(self, message: Signature) -> bool:
-        if time.monotonic() < self._silent_until:
-            return False
         try:
-            message.apply_async(retry=False)
+            with self._circuit.attempt() as may_try:
+                if may_try:
+                    message.apply_async(retry=False)
+                return may_try
         except (OperationalError, RedisError, CeleryError) as error:
-            self._silent_until = time.monotonic() + PAUSE_S
             logger.warning("not announced now, the reconciler will do it: %s", error)
             return False
-        return True
 
 
 def _options(priority: Priority) -> dict[str, object]:

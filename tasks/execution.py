@@ -10,9 +10,12 @@ from threading import Event
 from core.errors import DatabaseUnavailable
 from core.events import Done, EventLog, Piece, Restarted
 from core.leases import Claim, LeaseStore, Refusal
+from core.logs import about
 from core.messages import Failure, FailureCode, ModelName, Outcome, TaskType
+from core.tracing import NO_TRACES, Tracer
 from core.work import Delta, Work
 from ensemble import merging, prompting
+from tasks.completion_trace import trace_completion
 from tasks.doorbell import Doorbell
 from tasks.lanes import Lanes
 from tasks.ports import Engine
@@ -46,6 +49,7 @@ class Executor:
         doorbell: Doorbell,
         running: Running,
         lanes: Lanes,
+        tracer: Tracer = NO_TRACES,
     ) -> None:
         self._engine = engine
         self._leases = leases
@@ -53,6 +57,7 @@ class Executor:
         self._doorbell = doorbell
         self._running = running
         self._lanes = lanes
+        self._tracer = tracer
 
     def execute(self, job_id: str, model: ModelName, *, merge_follows: bool) -> Disposition:
         """Do one completion; `merge_follows` says that the queue itself calls merge when all models are done."""
@@ -61,8 +66,10 @@ class Executor:
         claim = self._leases.claim(job_id, model)
         if isinstance(claim, Refusal):
             return Disposition.BUSY if claim is Refusal.BUSY else Disposition.DONE_BEFORE
-        with self._running.hold(claim) as held:
+        with about(job_id=job_id, model=model.value, attempt=claim.attempt), self._running.hold(claim) as held:
+            start = time.time()
             outcome = self._generate(held)
+            trace_completion(self._tracer, claim, outcome, start=start, end=time.time())
             if held.reason is StopReason.LOST or not self._engine.alive:
                 return Disposition.BUSY
             if held.reason is StopReason.DRAINED and isinstance(outcome, Failure):
@@ -106,6 +113,7 @@ class Executor:
         verdict = merging.merge(task_type=claim.task_type, outcomes=[outcome])
         finish = self._leases.finish_job(claim, outcome, verdict)
         if finish is not None:
+            logger.info("job %s ended: %s", claim.job_id, verdict.state)
             self._events.append(claim.job_id, Done(status=verdict.state))
             if finish.lane_holds:
                 self._lanes.ended(claim.lane)

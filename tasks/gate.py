@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from threading import Lock
 
-from core.errors import InvalidRequest
+from core.errors import DatabaseUnavailable, InvalidRequest
 from core.keys import ApiKey, KeyRing, Rate
 from core.limit_errors import DailyTokensSpent, KeyQueueFull, QueueFull, RateLimited
 from core.limits import LimitStore
@@ -53,13 +54,21 @@ class Gate:
             self._take(key, self._cost(request, models))
         self._depth.add()
 
-    def _check_daily(self, key: ApiKey) -> None:
+    def admit_batch(self, key_id: str | None) -> None:
+        """Return if a batch may be made now. Raises DailyTokensSpent or DatabaseUnavailable."""
+        key = self._keys.get(key_id) if key_id is not None else None
+        if key is not None:
+            self._check_daily(key, in_batches=True)
+
+    def _check_daily(self, key: ApiKey, *, in_batches: bool = False) -> None:
+        """What batches use is counted apart, so that they take nothing from who asks meanwhile."""
         if key.limits.daily_tokens is None:
             return
-        used, rest_s = self._limits.used_today(key.id)
+        used, rest_s = self._limits.used_today(key.id, in_batches=in_batches)
         if used >= key.limits.daily_tokens:
+            where = " in batches" if in_batches else ""
             raise DailyTokensSpent(
-                f"the key {key.name} has used its {key.limits.daily_tokens} tokens of today: "
+                f"the key {key.name} has used its {key.limits.daily_tokens} tokens of today{where}: "
                 f"ask again after midnight UTC, in {int(rest_s / 60) + 1} minutes",
                 retry_after_s=bounded(rest_s),
             )
@@ -108,7 +117,7 @@ class Gate:
 
 
 class _Depth:
-    """How many jobs wait: counted a few times a second, and what was let in since."""
+    """How many jobs wait: counted a few times a second by one caller, and what was let in since."""
 
     def __init__(self, limits: LimitStore, *, at_most: int) -> None:
         self._limits = limits
@@ -116,17 +125,29 @@ class _Depth:
         self._lock = Lock()
         self._depth = 0
         self._fresh_until = 0.0
+        self._failed_at = -math.inf
 
     def read(self) -> int:
+        """Raises DatabaseUnavailable; to all who waited meanwhile at once, or each would wait for his own turn."""
+        asked = time.monotonic()
         with self._lock:
+            if self._failed_at >= asked:
+                raise DatabaseUnavailable("PostgreSQL does not answer: try again later")
             if time.monotonic() >= self._fresh_until:
-                self._depth = self._limits.queued(None, at_most=self._at_most)
+                self._depth = self._count()
                 self._fresh_until = time.monotonic() + FRESH_S
             return self._depth
 
     def add(self) -> None:
         with self._lock:
             self._depth += 1
+
+    def _count(self) -> int:
+        try:
+            return self._limits.queued(None, at_most=self._at_most)
+        except DatabaseUnavailable:
+            self._failed_at = time.monotonic()
+            raise
 
 
 def bounded(seconds: float) -> float:

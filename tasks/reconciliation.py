@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 
 from core.errors import BrokerUnavailable, DatabaseUnavailable
 from core.idempotency import IdempotencyStore
@@ -41,7 +43,7 @@ NOTHING = Report(taken_back=0, ended=0, merged=0, announced=0, trainings=0)
 
 
 class Reconciler:
-    """One pass is safe at any time, also while another one runs.
+    """One pass is safe at any time, also while another process makes one.
 
     `is_steady` says that the ledger has been within reach for a while. Right after an outage every lease has run
     out, and living workers shall renew theirs before anything is taken from the silent ones.
@@ -71,9 +73,28 @@ class Reconciler:
         self._lanes = lanes
         self._idempotency = idempotency
         self._max_attempts = max_attempts
+        self._ran_at = time.monotonic()
+        self._turn = Lock()
+
+    def reconcile_if_overdue(self, *, after_s: float) -> None:
+        """A pass if none was made here for so long: beat is away, or Redis. Raises DatabaseUnavailable."""
+        if time.monotonic() - self._ran_at >= after_s:
+            self.reconcile()
 
     def reconcile(self) -> Report:
-        """Raises DatabaseUnavailable; what was mended until then stays mended."""
+        """Raises DatabaseUnavailable; what was mended until then stays mended.
+
+        Does nothing while a pass runs in this process: those that came in during an outage would all do the same.
+        """
+        if not self._turn.acquire(blocking=False):
+            return NOTHING
+        try:
+            return self._pass()
+        finally:
+            self._turn.release()
+
+    def _pass(self) -> Report:
+        self._ran_at = time.monotonic()
         taken_back = self._repairs.reap() if self._is_steady() else []
         ended = self._repairs.end_overdue(slack_s=SLACK_S) + self._end_paused()
         freed = self._repairs.free_waiting()

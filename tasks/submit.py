@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 from core.errors import DatabaseUnavailable
 from core.idempotency import IdempotencyStore, Once
 from core.jobs import Job, JobStore, NewJob, Origin
+from core.logs import about
 from core.messages import GenerationRequest, ModelName, PromptForm, Route, Strategy, TaskType
 from ensemble import prompting
-from ensemble.routing import Router
+from ensemble.routing.router import Router
 from tasks.admission import Admission
 from tasks.closing import Closer
 from tasks.doorbell import Doorbell
 from tasks.gate import Gate
 from tasks.lanes import Lanes
 from tasks.served import ServedVersions
+
+logger = logging.getLogger(__name__)
 
 ANYBODY = Origin()
 TRIES = 3
@@ -120,6 +124,8 @@ class Submitter:
         return new
 
     def _announce(self, new: NewJob, job: Job) -> Job:
+        with about(job_id=job.id):
+            logger.info("job %s accepted: %s, %s", job.id, new.route.task_type, new.request.priority)
         if not job.is_held:
             can_begin = [model for model in new.models if model not in new.waiting]
             self._doorbell.announce(job.id, can_begin, new.request.priority)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from core.errors import DatabaseUnavailable
+from core.logs import about
 from tasks.celery_app import app
 from tasks.doorbell import TRAIN
 from tasks.host import current_trainer, current_watcher
@@ -25,6 +26,7 @@ def watch() -> None:
 def train(run_id: int) -> None:
     """Go on with a run; at a second delivery, or when it is another's, do nothing."""
     try:
-        current_trainer().train(run_id)
+        with about(run_id=run_id):
+            current_trainer().train(run_id)
     except DatabaseUnavailable as error:
         logger.warning("run %s stays with the reconciler: %s", run_id, error)

@@ -72,7 +72,9 @@ class Installation:
             "REDIS_URL": self.redis_url,
             "MATHCODE_DATA_DIR": str(self.data_dir),
             "MATHCODE_PORT": str(self.port),
+            "MATHCODE_TRAINER_PORT": "0",
             "MATHCODE_PROFILE": "scripted",
+            "ROUTER": "keywords",  # which model answers must not depend on weights
             "MATHCODE_LEASE_S": "3",
             "MATHCODE_RECONCILE_S": "0.5",
             **self.settings,
@@ -201,7 +203,7 @@ def has_text(installed: Installation, job_id: str, *, models: int = 1) -> bool:
 def _command(name: str, data_dir: Path) -> list[str]:
     if name.startswith("api"):
         return ["-m", "api"]
-    celery = ["-W", "ignore", "-m", "celery", "-A", "tasks.celery_app"]
+    celery = ["-W", "ignore", "-m", "celery", "-q", "-A", "tasks.celery_app"]
     if name == "beat":
         return [*celery, "beat", "-s", str(data_dir / "beat-schedule"), "--pidfile="]
     queue = name.partition("-")[0]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import requests
+from openai import OpenAI
 
 from core.database import Database
 from core.keys import KeyStore, Limits
@@ -30,6 +32,11 @@ class Keyed:
 
     def get(self, path: str, **options: Any) -> requests.Response:
         return self.installation.get(path, headers=self.headers, **options)
+
+    def upload(self, content: bytes, **headers: str) -> requests.Response:
+        form: dict[str, Any] = {"files": {"file": ("in.jsonl", content)}, "data": {"purpose": "batch"}}
+        headers = {**self.headers, **headers}
+        return requests.post(f"{self.installation.url}/v1/files", headers=headers, timeout=30, **form)
 
     def ask(self, prompt: str = "Prove it", **fields: Any) -> requests.Response:
         return self.post("/v1/jobs", {"prompt": prompt, "force_task_type": "math", "max_tokens": 1, **fields})
@@ -57,3 +64,16 @@ def new_caller(installation: Installation, name: str, limits: Limits = NO_LIMITS
     with closing(Database(installation.database_url)) as database:
         key, token = KeyStore(database).create(name, limits)
     return Keyed(installation, key.id, token)
+
+
+def client_of(caller: Keyed, **options: Any) -> OpenAI:
+    """OpenAI's, with the caller's key; it does not try again by itself."""
+    url = f"{caller.installation.url}/v1"
+    return OpenAI(base_url=url, api_key=caller.token, **{"max_retries": 0, **options})
+
+
+def chat_line(number: int, *, max_tokens: int = 2) -> str:
+    """A line of a batch of chats."""
+    messages = [{"role": "user", "content": "Prove it"}]
+    body = {"model": "mathstral", "messages": messages, "max_tokens": max_tokens}
+    return json.dumps({"custom_id": str(number), "method": "POST", "url": "/v1/chat/completions", "body": body})

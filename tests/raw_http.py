@@ -64,7 +64,7 @@ def _answers(received: bytes, *, is_cut: bool) -> Iterator[tuple[int, bytes]]:
         status = int(start.split(b" ")[1])
         if headers.get(b"transfer-encoding") == b"chunked":
             body, received = _joined(rest)
-        elif status == 100:
+        elif status < 200:  # an answer follows
             body, received = b"", rest
         else:
             length = int(headers.get(b"content-length", len(rest)))

@@ -18,17 +18,17 @@ from tests.harness import ROOT, Installation, eventually
 REPOSITORIES = ("json", "wsgiref", "dbm", "curses", "zoneinfo")
 SETTINGS = {
     "MATHCODE_PROFILE": "tiny",
-    "MIN_NEW_FILES": "10",
+    "MIN_NEW_FILES": "6",
     "CHECK_INTERVAL": "1",
     "MATHCODE_ROW_TOKENS": "256",
-    "BATCH_SIZE": "8",
-    "MATHCODE_MICRO_BATCH": "8",
+    "BATCH_SIZE": "4",
+    "MATHCODE_MICRO_BATCH": "4",
     "MATHCODE_LORA_R": "8",
     "MATHCODE_LORA_ALPHA": "16",
     "MATHCODE_LEARNING_RATE": "0.01",
     "MATHCODE_WARM_LEARNING_RATE": "0.01",
     "MATHCODE_CHECKPOINT_S": "2",
-    "MAX_DATASET_SIZE": "16",
+    "MAX_DATASET_SIZE": "8",
     "MATHCODE_GRADIENT_CHECKPOINTING": "false",
     "MATHCODE_REPLAY_RATE": "0",
     "MATHCODE_MOST_LOOPS": "1",  # so small a model loops as soon as it learns anything

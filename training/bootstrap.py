@@ -16,6 +16,8 @@ from typing import Any
 from core.card import CardStore
 from core.database import Database
 from core.errors import MathcodeError
+from core.events import EventLog
+from core.keys import KeyRing, KeyStore
 from core.manifests import ManifestStore
 from core.model_versions import VersionStore
 from core.roster import Roster
@@ -23,15 +25,18 @@ from core.run_leases import RunLease
 from core.settings import Settings, load_settings
 from core.training_runs import RunStore
 from tasks.celery_app import app
+from tasks.doorbell import Doorbell
 from tasks.host import bind_trainer
+from tasks.observing import TRAINER, build_observatory
 from tasks.process_step import HostedProcess, ProcessStep
 from tasks.queues import QueueName
+from training.door import Door, open_door
 from training.pipeline import Pipeline
 from training.publishing import Publisher
 from training.pulse import Pulse
 from training.stages import Stages
 
-CONNECTIONS = 4
+CONNECTIONS = 6
 
 logger = logging.getLogger(__name__)
 
@@ -45,16 +50,21 @@ class TrainingProcess:
     pulse: Pulse
     roster: Roster
     database: Database
+    door: Door | None
 
     def start(self) -> None:
         bind_trainer(self.pipeline)
         self.pulse.start()
+        if self.door is not None:
+            self.door.start()
 
     def begin_drain(self) -> None:
         """Have the running training save, and hand it back."""
         self.pulse.begin_stop()
 
     def close(self) -> None:
+        if self.door is not None:
+            self.door.close()
         self.pulse.stop()
         try:
             self.roster.leave(self.name)
@@ -84,7 +94,27 @@ def build_training_worker(name: str, settings: Settings) -> TrainingProcess:
         pulse=pulse,
         kept_versions=settings.kept_versions,
     )
-    return TrainingProcess(name=name, pipeline=pipeline, pulse=pulse, roster=roster, database=database)
+    return TrainingProcess(
+        name=name,
+        pipeline=pipeline,
+        pulse=pulse,
+        roster=roster,
+        database=database,
+        door=_open_door(settings, database, roster),
+    )
+
+
+def _open_door(settings: Settings, database: Database, roster: Roster) -> Door | None:
+    """Raises ConfigurationError."""
+    observatory = build_observatory(
+        settings,
+        database,
+        events=EventLog.connect(settings.require_redis_url()),
+        roster=roster,
+        doorbell=Doorbell(app),
+        scope=TRAINER,
+    )
+    return open_door(settings, observatory, KeyRing(KeyStore(database)))
 
 
 class TrainingStep(ProcessStep):

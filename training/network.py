@@ -15,36 +15,23 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from peft.tuners.lora import LoraModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
-from transformers.models.mamba2.modeling_mamba2 import Mamba2RMSNorm
 
 from core.errors import AdapterError
 from core.training import TrainingOptions
 from ensemble.engine.adapter import CONFIG_FILE, WEIGHTS_FILE, read_adapter
 from training.low_rank import lighten
 from training.packed_mixer import pack_mixers
+from training.stream_norm import lighten_blocks
 from training.token_loss import summed_loss
-
-
-class LeanNorm(Mamba2RMSNorm):
-    """The same norm in one kernel."""
-
-    def forward(self, hidden_states: Tensor) -> Tensor:
-        if hidden_states.dtype != self.weight.dtype:
-            usual: Tensor = super().forward(hidden_states)  # type: ignore[no-untyped-call]
-            return usual
-        return functional.rms_norm(hidden_states, (hidden_states.shape[-1],), self.weight, self.variance_epsilon)
 
 
 def make_ready(network: PreTrainedModel) -> None:
     """Freeze `network` and have it read packed rows."""
     network.requires_grad_(False)
     pack_mixers(network)
-    for module in network.modules():
-        if type(module) is Mamba2RMSNorm:
-            module.__class__ = LeanNorm
+    lighten_blocks(network)
 
 
 def adapt(network: PreTrainedModel, options: TrainingOptions) -> PeftModel:
@@ -113,7 +100,7 @@ def checkpoint_gradients(network: PreTrainedModel, *, kept_blocks: int = 0) -> N
     """Compute activations of all blocks but the last `kept_blocks` again in backward rather than keep them."""
     blocks: Any = network.get_submodule("backbone.layers")
     for number, block in enumerate(blocks):
-        block.gradient_checkpointing = number < len(blocks) - kept_blocks
+        block.gradient_checkpointing = block.mixer.is_computed_again = number < len(blocks) - kept_blocks
         block._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
 
 

@@ -1,7 +1,7 @@
 """Mamba2's mixer over packed rows: files that share a row never see each other, and `out_proj` stays a module.
 
 transformers hands the bare weight of `out_proj` to the fused CUDA kernel, which a 4-bit weight and an adapter do
-not survive, and which computes a gradient of that weight that nobody needs. Here the kernel ends before that.
+not survive, and which computes gradients of weights that nobody needs. Here the kernels end before that.
 On the CPU each file of a row is computed apart by transformers' own code.
 """
 
@@ -14,14 +14,17 @@ import torch
 from torch import Tensor
 from transformers.models.mamba2.modeling_mamba2 import Mamba2Mixer
 
-from training.gated_norm import deal_out_gated_norm
+from training.frozen_scan import FrozenMixer, frozen_scan
 
 
 class PackedMixer(Mamba2Mixer):
     """A mixer that knows `seq_idx` (rows, tokens) int32: of which file of its row each token is.
 
-    Without it, or with a cache, it is transformers' mixer.
+    Without it, or with a cache, it is transformers' mixer. Its own weights are frozen.
     """
+
+    is_computed_again = False
+    """Whether what the scan keeps for backward is short-lived, for its block is checkpointed."""
 
     def forward(
         self,
@@ -34,36 +37,30 @@ class PackedMixer(Mamba2Mixer):
             plain: Tensor = super().forward(hidden_states, cache_params, attention_mask)
             return plain
         if hidden_states.is_cuda:
-            mixed: Tensor = self.out_proj(self._scan(self.in_proj(hidden_states), seq_idx))
+            scanned = frozen_scan(
+                self.in_proj(hidden_states), seq_idx, self._frozen(), keeps_everything=self.is_computed_again
+            )
+            mixed: Tensor = self.out_proj(scanned)
             return mixed
         return torch.stack(
             [self._mix_apart(row, files) for row, files in zip(hidden_states, seq_idx, strict=True)]
         )
 
-    def _scan(self, projected: Tensor, seq_idx: Tensor) -> Tensor:
-        """Convolution, scan and gated norm by groups in one CUDA kernel: what `out_proj` is given."""
-        from mamba_ssm.ops.triton.ssd_combined import mamba_split_conv1d_scan_combined
-
-        deal_out_gated_norm()
-        scanned: Tensor = mamba_split_conv1d_scan_combined(
-            projected,
-            self.conv1d.weight.squeeze(1),
-            self.conv1d.bias,
-            self.dt_bias,
-            -torch.exp(self.A_log.float()),
-            D=self.D,
-            chunk_size=self.chunk_size,
-            seq_idx=seq_idx,
-            dt_limit=self.time_step_limit,
-            activation=self.activation,
-            rmsnorm_weight=self.norm.weight,
-            rmsnorm_eps=self.norm.variance_epsilon,
-            outproj_weight=None,
-            headdim=self.head_dim,
-            ngroups=self.n_groups,
-            norm_before_gate=False,
+    def _frozen(self) -> FrozenMixer:
+        return FrozenMixer(
+            kernel=self.conv1d.weight.squeeze(1),
+            kernel_bias=self.conv1d.bias,
+            decay=-torch.exp(self.A_log.float()),
+            skip=self.D,
+            time_bias=self.dt_bias,
+            norm=self.norm.weight,
+            epsilon=self.norm.variance_epsilon,
+            head_width=self.head_dim,
+            groups=self.n_groups,
+            state_width=self.ssm_state_size,
+            chunk_tokens=self.chunk_size,
+            time_limit=tuple(self.time_step_limit),
         )
-        return scanned
 
     def _mix_apart(self, row: Tensor, files: Tensor) -> Tensor:
         """One row (tokens, width), file by file."""

@@ -11,18 +11,17 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from core.model_versions import NewVersion, Version, VersionStore
-from training.storage import says_disk_full, sync, whole_directory
+from core.version_link import settle_link
+from training.storage import says_disk_full, whole_directory
 
 WEIGHTS_FILE = "adapter_model.safetensors"
 RECORD_FILE = "version.json"
-LINK = "mamba_codestral_current"
 FOLDER = "mamba_codestral"
 
 logger = logging.getLogger(__name__)
@@ -75,16 +74,7 @@ class Publisher:
 
     def settle_link(self) -> None:
         """Have the link name the version in service."""
-        serving, link = self._versions.serving(), self._models / LINK
-        if serving is None:
-            link.unlink(missing_ok=True)
-            return
-        self._models.mkdir(parents=True, exist_ok=True)
-        draft = link.with_name(f".{LINK}.{os.getpid()}")
-        draft.unlink(missing_ok=True)
-        draft.symlink_to(os.path.relpath(serving.directory, self._models))
-        draft.replace(link)
-        sync(self._models)
+        settle_link(self._versions, self._models)
 
     def prune(self, keep: int) -> list[Version]:
         """Remove the files of old versions; the one in service, and what it would be rolled back to, stay."""

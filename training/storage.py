@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from core.disk import sync
 from core.errors import DiskFull
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -62,15 +63,6 @@ def _publish(draft: Path, path: Path) -> None:
     draft.rename(path)
     sync(path.parent)
     shutil.rmtree(former, ignore_errors=True)
-
-
-def sync(path: Path) -> None:
-    """Have the system write `path`, a file or a directory, to its disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sweep_drafts(folder: Path) -> None:

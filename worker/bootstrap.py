@@ -46,7 +46,8 @@ class HostStep(ProcessStep):
 
 def _set_up_logging(**_: Any) -> None:
     """Take Celery's place: connecting to this signal keeps it from configuring loggers itself."""
-    configure_logging(load_settings().log_level)
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format)
 
 
 app.steps["worker"].add(HostStep)

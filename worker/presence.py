@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from core.errors import MathcodeError
+from core.observing.gpus import Gpu, ReadGpus
 from core.roster import Roster, Standing, WorkerState
 from tasks.ports import Engine
 from tasks.queues import QueueName
@@ -28,9 +29,14 @@ class Presence:
         self.state = WorkerState.LOADING if queue.model is not None else WorkerState.SERVING
         self.is_pinned = False
         self.alarms: dict[str, str] = {}
+        self.gpus: tuple[Gpu, ...] | None = None
 
     def engine_broke(self) -> bool:
         return self.engine is not None and not self.engine.alive
+
+    def look_at_gpus(self, read: ReadGpus) -> None:
+        """A step of the rounds, since a driver may take its time and the heart may not."""
+        self.gpus = read()
 
     def sign(self) -> None:
         """Raises DatabaseUnavailable."""
@@ -46,6 +52,7 @@ class Presence:
                 state=self.state,
                 is_pinned=self.is_pinned,
                 alarm="; ".join(self.alarms.values()) or None,
+                gpus=self.gpus,
             ),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from threading import Timer
 
 from celery import Celery
@@ -21,17 +21,20 @@ from core.limits import LimitStore
 from core.manifests import ManifestStore
 from core.messages import ModelName
 from core.model_versions import VersionStore
-from core.options import Profile
+from core.observing.gpus import GpuReader
+from core.options import Device
 from core.repairs import RepairStore
 from core.retention import RetentionStore
 from core.roster import Roster, WorkerState
 from core.settings import Settings
+from core.tracing import build_tracer
 from core.training_runs import RunStore
 from core.webhook_secrets import SecretStore
 from core.webhooks import WebhookStore
+from ensemble.router_files import WatchedRouter
 from tasks.batches import Batches, build_batches
 from tasks.closing import Closer
-from tasks.corridor import build_admission, build_gate, build_router
+from tasks.corridor import build_admission, build_gate
 from tasks.doorbell import Doorbell
 from tasks.execution import Executor
 from tasks.host import Host, bind_host
@@ -49,6 +52,7 @@ from worker.ceding import Ceding, await_card
 from worker.consumption import Consumption
 from worker.control import bind_operations
 from worker.courier import Courier
+from worker.engines import base_hash_of, load_engine
 from worker.heart import Heart
 from worker.operations import Operations
 from worker.presence import Presence
@@ -57,6 +61,8 @@ from worker.rounds import Rounds
 ADOPTS = ModelName.CODESTRAL
 """The one model that is trained."""
 LONGEST_ROUND_S = 1.0
+OVERDUE = 2.5
+"""Of the reconciler's interval: after so long the light worker waits for nobody's message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,18 +151,25 @@ class _Builder:
     def build(self, node: str) -> WorkerProcess:
         if self._cedes:
             await_card(self._cards, self._settings.card, self.presence, interval_s=self._round_s)
-        engine = self.presence.engine = _load_engine(self._queue, self._settings)
+        engine = self.presence.engine = load_engine(self._queue, self._settings)
         operations = Operations(engine)
         steps: list[Callable[[], None]] = []
         if engine is not None and self._cedes:
             steps.append(self._ceding(engine, operations, node).step)
+        if self._queue.model is not None and self._settings.device is Device.CUDA:
+            reader = GpuReader(self._settings.visible_devices)
+            steps.append(partial(self.presence.look_at_gpus, reader.read))
         adoption = self._adoption(operations)
         if adoption is not None:
             adoption.step()
             steps.append(adoption.step)
+        host = self._host(engine)
+        if engine is None:
+            overdue_s = OVERDUE * self._settings.reconcile_s
+            steps.append(lambda: host.reconciler.reconcile_if_overdue(after_s=overdue_s))
         self.presence.state = WorkerState.SERVING
         return WorkerProcess(
-            host=self._host(engine),
+            host=host,
             heart=self.heart,
             engine=engine,
             operations=operations,
@@ -198,7 +211,7 @@ class _Builder:
             versions=VersionStore(self._database),
             operations=operations,
             presence=self.presence,
-            base_hash=cache(lambda: _base_hash(ADOPTS, self._settings)),
+            base_hash=cache(lambda: base_hash_of(ADOPTS, self._settings)),
         )
 
     def _host(self, engine: Engine | None) -> Host:
@@ -209,7 +222,8 @@ class _Builder:
             doorbell=doorbell,
             low_share=self._settings.low_share,
         )
-        closer = Closer(jobs=JobStore(self._database), events=self._events, lanes=lanes)
+        jobs, tracer = JobStore(self._database), build_tracer(self._settings, self._queue.value)
+        closer = Closer(jobs=jobs, events=self._events, lanes=lanes, tracer=tracer)
         runs = RunStore(self._database)
         watcher = Watcher(
             runs=runs, manifests=ManifestStore(self._database), doorbell=doorbell, settings=self._settings
@@ -234,6 +248,7 @@ class _Builder:
                 doorbell=doorbell,
                 running=self._running,
                 lanes=lanes,
+                tracer=tracer,
             )
             if engine is not None
             else None
@@ -253,7 +268,7 @@ class _Builder:
             return None
         submitter = Submitter(
             jobs=JobStore(self._database),
-            router=build_router(self._settings),
+            router=WatchedRouter(self._settings),
             admission=build_admission(self._settings),
             doorbell=doorbell,
             closer=closer,
@@ -264,31 +279,3 @@ class _Builder:
             defaults=Defaults(deadline_s=self._settings.deadline_s),
         )
         return build_batches(self._database, self._settings, submitter=submitter, lanes=lanes)
-
-
-def _load_engine(queue: QueueName, settings: Settings) -> Engine | None:
-    if queue.model is None:
-        return None
-    if settings.profile is Profile.SCRIPTED:
-        from ensemble.engine.scripted import ScriptedEngine
-
-        return ScriptedEngine(
-            model=queue.model,
-            seconds_per_step=settings.scripted_delay_s,
-            slots=settings.slots,
-            default_max_tokens=settings.default_max_tokens,
-        )
-    from ensemble.engine.build import build_engine
-
-    return build_engine(queue.model, settings)
-
-
-def _base_hash(model: ModelName, settings: Settings) -> str | None:
-    """Raises CheckpointError."""
-    if settings.profile is Profile.SCRIPTED:
-        return None
-    from ensemble.base_hash import base_hash
-    from ensemble.engine.build import checkpoint_directory
-    from ensemble.models import describe_model
-
-    return base_hash(checkpoint_directory(describe_model(model, settings), settings))

@@ -28,10 +28,15 @@ PAGE_LIMIT = 100
 _CODES = {"json_invalid": "invalid_json", "extra_forbidden": "unknown_field", "missing": "missing_field"}
 
 
+def say_more_of_prompt(schema: dict[str, Any]) -> None:
+    """What `Prompt` checks beyond the type."""
+    schema["properties"]["prompt"]["pattern"] = r"^[^\u0000]*[^\s\u0000-\u001f\u0085][^\u0000]*$"
+
+
 def _say_more(schema: dict[str, Any]) -> None:
     """What validators check beyond the types."""
+    say_more_of_prompt(schema)
     fields = schema["properties"]
-    fields["prompt"]["pattern"] = r"^[^\u0000]*[^\s\u0000-\u001f\u0085][^\u0000]*$"
     stops = fields["stop"]
     stops["items"]["pattern"] = r"^[^\u0000]+$"
     fields["stop"] = {"anyOf": [dict(stops["items"]), {k: v for k, v in stops.items() if k != "default"}]}
@@ -91,14 +96,14 @@ def parse_submission(body: bytes) -> Submission:
     try:
         return Submission.model_validate_json(body)
     except ValidationError as error:
-        raise _refusal(error) from None
+        raise refusal(error) from None
 
 
 def parse_page(query: MultiDict[str, str]) -> Page:
     try:
         return Page.model_validate(query.to_dict())
     except ValidationError as error:
-        raise _refusal(error) from None
+        raise refusal(error) from None
 
 
 def render_job(job: Job) -> dict[str, Any]:
@@ -145,7 +150,8 @@ def _moment(moment: datetime | None) -> str | None:
     return moment.isoformat(timespec="milliseconds") if moment else None
 
 
-def _refusal(error: ValidationError) -> InvalidRequest:
+def refusal(error: ValidationError) -> InvalidRequest:
+    """The first thing to change, by the name of its field."""
     first = error.errors(include_url=False)[0]
     param = ".".join(str(part) for part in first["loc"]) or None
     code = _CODES.get(first["type"], "invalid_field" if param else "invalid_body")

@@ -90,8 +90,16 @@ class JobPageBody(_Shape):
     has_more: bool
 
 
+class RouterBody(_Shape):
+    """Which router decides; `alarm` says why keywords do where they should not."""
+
+    version: str
+    alarm: str | None
+
+
 class HealthBody(_Shape):
     status: Literal["ok"]
+    router: RouterBody
 
 
 class WorkerBody(_Shape):
@@ -108,11 +116,12 @@ class WorkerBody(_Shape):
 
 
 class ServiceBody(_Shape):
-    """`database` and `broker` are "ok" or the code of what is wrong; the last two are left out without a key."""
+    """`database` and `broker` are "ok" or the code of what is wrong; the rest is left out without a key."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
     profile: Profile
+    router: str = ""
     database: str
     broker: str
     workers: dict[str, int]

@@ -14,15 +14,22 @@ IN_SHORT = ("profile", "database", "broker", "workers")
 
 
 def render_service(
-    *, profile: Profile, database: str, broker: str, workers: Sequence[Worker], alarms: Sequence[str]
+    *,
+    profile: Profile,
+    router: str,
+    database: str,
+    broker: str,
+    workers: Sequence[Worker],
+    alarms: Sequence[str],
 ) -> dict[str, Any]:
     """`database` and `broker` are "ok" or the code of what is wrong; `workers` are those that live.
 
-    One that still loads its model is in the roster, but not among those counted. `alarms` are of versions; those
-    of workers are added.
+    One that still loads its model is in the roster, but not among those counted. `alarms` are of the router and of
+    versions; those of workers are added.
     """
     return {
         "profile": profile,
+        "router": router,
         "database": database,
         "broker": broker,
         "workers": Counter(worker.queue for worker in workers if worker.state is not WorkerState.LOADING),
@@ -42,5 +49,10 @@ def _render_worker(worker: Worker) -> dict[str, Any]:
         "state": worker.state,
         "card": worker.card,
         "is_pinned": worker.is_pinned,
-        "metrics": worker.metrics,
+        "metrics": _figures(worker.metrics),
     }
+
+
+def _figures(metrics: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Without the histograms, which are for Prometheus."""
+    return metrics and {name: value for name, value in metrics.items() if not isinstance(value, dict)}

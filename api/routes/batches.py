@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -14,6 +15,7 @@ from api.openapi import Answer, describe
 from api.routes.files import TAG
 from api.services import services
 from api.submitting import REPLAYED, SUBMISSION_HEADERS, read_once
+from core.batches import Batch, NewBatch
 
 blueprint = Blueprint("batches", __name__, url_prefix="/v1/batches")
 
@@ -24,17 +26,26 @@ blueprint = Blueprint("batches", __name__, url_prefix="/v1/batches")
     tag=TAG,
     body=schemas.NewBatchBody,
     answers={200: Answer("The batch, which will end", schemas.BatchView)},
-    errors=(404, 409, 413),
+    errors=(404, 409, 413, 429),
     headers={"Idempotency-Key": SUBMISSION_HEADERS["Idempotency-Key"]},
 )
 def create() -> ResponseReturnValue:
     s = services()
     networks, default = s.settings.webhook_networks, s.settings.default_webhook_url
     new = formats.parse_batch(request.get_data(), key_id=caller().key_id, webhook_networks=networks)
-    new, once = replace(new, webhook_url=new.webhook_url or default), read_once()
-    batch, is_replayed = s.batches.create_once(new, once) if once else (s.batches.create(new), False)
+    batch, is_replayed = _create(replace(new, webhook_url=new.webhook_url or default))
     s.doorbell.announce_batches()
     return jsonify(formats.render_batch(batch)), 200, REPLAYED if is_replayed else {}
+
+
+def _create(new: NewBatch) -> tuple[Batch, bool]:
+    """The batch, and whether an earlier request made it."""
+    s, once = services(), read_once()
+    admit = partial(s.gate.admit_batch, new.key_id)
+    if once is not None:
+        return s.batches.create_once(new, once, admit=admit)
+    admit()
+    return s.batches.create(new), False
 
 
 @blueprint.get("")

@@ -10,7 +10,10 @@ from api.callers import caller
 from api.formats import batches as formats
 from api.formats import openai_schemas as schemas
 from api.openapi import Answer, describe
+from api.server import HELD_BACK
 from api.services import services
+from api.submitting import REPLAYED, SUBMISSION_HEADERS, read_key
+from core.idempotency import Once
 
 TAG = "OpenAI: files and batches"
 
@@ -23,18 +26,21 @@ blueprint = Blueprint("files", __name__, url_prefix="/v1/files")
     tag=TAG,
     content=schemas.upload_content(),
     answers={200: Answer("The file", schemas.FileBody)},
-    errors=(413,),
+    errors=(409, 413),
+    headers={"Idempotency-Key": SUBMISSION_HEADERS["Idempotency-Key"]},
 )
 def upload() -> ResponseReturnValue:
-    s = services()
-    received = uploads.receive(request, s.files, key_id=caller().key_id, most_bytes=s.settings.max_file_bytes)
+    s, key, key_id = services(), read_key(), caller().key_id
+    received = uploads.receive(request, s.files, key_id=key_id, most_bytes=s.settings.max_file_bytes)
     try:
         fields = formats.parse_file_fields(received.fields)
-        stored = uploads.finish(received, lives_s=fields.seconds)
+        once = Once(scope=key_id or "", key=key, fingerprint=received.fingerprint) if key is not None else None
+        stored = uploads.finish(received, lives_s=fields.seconds, once=once)
     except BaseException:
         received.writer.discard()
         raise
-    return jsonify(formats.render_file(stored))
+    is_replayed = stored.id != received.writer.id
+    return jsonify(formats.render_file(stored)), 200, REPLAYED if is_replayed else {}
 
 
 @blueprint.get("")
@@ -74,7 +80,11 @@ def content(file_id: str) -> ResponseReturnValue:
     s = services()
     file = s.files.get(file_id, key_id=caller().key_id)
     headers = {"Content-Length": str(file.size_bytes), "X-Content-Type-Options": "nosniff"}
-    return Response(s.files.read(file.id), mimetype="application/octet-stream", headers=headers)
+    seat = s.seats.take() if file.size_bytes > HELD_BACK else None  # its thread waits for a slow client
+    response = Response(s.files.read(file.id), mimetype="application/octet-stream", headers=headers)
+    if seat is not None:
+        response.call_on_close(seat.leave)
+    return response
 
 
 @blueprint.delete("/<file_id>")

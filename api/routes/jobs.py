@@ -7,11 +7,12 @@ from flask.typing import ResponseReturnValue
 
 from api import streaming
 from api.callers import caller
+from api.channel import ON_DISCONNECT
+from api.decisions import DECISION_HEADERS
 from api.formats import native
 from api.formats.events import FINISHED, parse_following
 from api.formats.schemas import FollowingQuery, JobBody, JobPageBody
 from api.openapi import Answer, describe
-from api.server import ON_DISCONNECT
 from api.services import services
 from api.submitting import REPLAYED, SUBMISSION_HEADERS, read_once
 from api.submitting import submit as submit_asked
@@ -20,6 +21,7 @@ from core.events import FROM_THE_START
 from core.retention import RetentionStore
 
 TAG = "Jobs"
+ACCEPTED_HEADERS = {"Location": "Where the job is", **DECISION_HEADERS}
 EVENT = {
     "type": "object",
     "description": "One server-sent event; `data` is JSON, `id` resumes after it, `done` is the last one.",
@@ -35,7 +37,7 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
     "Submit a job",
     tag=TAG,
     body=native.Submission,
-    answers={202: Answer("The job, which will end", JobBody, headers={"Location": "Where the job is"})},
+    answers={202: Answer("The job, which will end", JobBody, headers=ACCEPTED_HEADERS)},
     errors=(409, 413, 429),
     headers=SUBMISSION_HEADERS,
 )
@@ -88,6 +90,21 @@ def delete(job_id: str) -> ResponseReturnValue:
 @describe("Cancel a job", tag=TAG, answers={200: Answer("The job as it stands", JobBody)}, errors=(404,))
 def cancel(job_id: str) -> ResponseReturnValue:
     return jsonify(native.render_job(services().submitter.cancel(job_id)))
+
+
+@blueprint.post("/<job_id>/retry")
+@describe(
+    "Ask what a job asked once more",
+    tag=TAG,
+    answers={202: Answer("A new job, which will end", JobBody, headers={"Location": "Where the job is"})},
+    errors=(404, 409, 413, 429),
+    headers=SUBMISSION_HEADERS,
+)
+def retry(job_id: str) -> ResponseReturnValue:
+    done = submit_asked(services().jobs.get(job_id).request, once=read_once())
+    view = native.render_job(done.job)
+    headers = {"Location": view["links"]["self"], **(REPLAYED if done.is_replayed else {})}
+    return jsonify(view), 202, headers
 
 
 @blueprint.get("/<job_id>/events")

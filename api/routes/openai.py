@@ -8,10 +8,11 @@ from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from api import calls
+from api.channel import ON_DISCONNECT
+from api.decisions import DECISION_HEADERS
 from api.formats import openai_models
 from api.formats import openai_schemas as schemas
 from api.openapi import Answer, describe
-from api.server import ON_DISCONNECT
 from api.services import services
 from api.submitting import REPLAYED, SUBMISSION_HEADERS
 from core.dialects import openai
@@ -40,7 +41,11 @@ def model(name: str) -> ResponseReturnValue:
     "Answer a chat",
     tag=TAG,
     body=schemas.ChatBody,
-    answers={200: Answer("Whole, or as it appears", schemas.ChatCompletionBody, or_else=STREAMED)},
+    answers={
+        200: Answer(
+            "Whole, or as it appears", schemas.ChatCompletionBody, or_else=STREAMED, headers=DECISION_HEADERS
+        )
+    },
     errors=CALL_ERRORS,
     headers=SUBMISSION_HEADERS,
 )
@@ -53,7 +58,11 @@ def chat() -> ResponseReturnValue:
     "Go on with a text",
     tag=TAG,
     body=schemas.TextBody,
-    answers={200: Answer("Whole, or as it appears", schemas.TextCompletionBody, or_else=STREAMED)},
+    answers={
+        200: Answer(
+            "Whole, or as it appears", schemas.TextCompletionBody, or_else=STREAMED, headers=DECISION_HEADERS
+        )
+    },
     errors=CALL_ERRORS,
     headers=SUBMISSION_HEADERS,
 )

@@ -21,8 +21,9 @@ blueprint = Blueprint("status", __name__)
 @blueprint.get("/healthz")
 @describe("Whether this process serves", tag="Service", answers={200: Answer("It does", HealthBody)})
 def healthz() -> ResponseReturnValue:
-    """This process answers; nothing is said of others."""
-    return jsonify({"status": "ok"})
+    """This process answers; nothing is said of others. `alarm` is null unless keywords stand in for the router."""
+    router = services().router
+    return jsonify({"status": "ok", "router": {"version": router.version, "alarm": router.alarm}})
 
 
 @blueprint.get("/v1/status")
@@ -32,7 +33,7 @@ def healthz() -> ResponseReturnValue:
 def status() -> ResponseReturnValue:
     s = services()
     workers: list[Worker] = []
-    alarms: list[str] = []
+    alarms = [s.router.alarm] if s.router.alarm else []
 
     def look() -> None:
         workers.extend(s.roster.alive())
@@ -40,6 +41,7 @@ def status() -> ResponseReturnValue:
 
     view = render_service(
         profile=s.settings.profile,
+        router=s.router.version,
         database=_reach(look),
         broker=_reach(s.events.ping),
         workers=workers,

@@ -26,11 +26,13 @@ def read_messages(messages: Sequence[Mapping[str, Any]]) -> tuple[tuple[Turn, ..
     turns = [_read(message, f"messages[{index}]") for index, message in enumerate(messages)]
     if turns[-1].role != "user":
         where = f"messages[{len(turns) - 1}].role"
-        raise InvalidRequest("the last message must be the user's: end with one of role user", param=where)
+        raise InvalidRequest(
+            "the last message must be the user's: end with one of role user", param=where, code="invalid_value"
+        )
     *earlier, last = turns
     if not last.content.strip():
         where = f"messages[{len(turns) - 1}].content"
-        raise InvalidRequest("the last message is empty: ask something", param=where)
+        raise InvalidRequest("the last message is empty: ask something", param=where, code="invalid_value")
     system = [turn for turn in earlier if turn.role == "system"]
     return (*system, *(turn for turn in earlier if turn.role != "system")), last.content
 
@@ -39,14 +41,16 @@ def _read(message: Mapping[str, Any], where: str) -> Turn:
     role = message.get("role")
     if not isinstance(role, str) or role not in _ROLES:
         known = ", ".join(_ROLES)
-        raise InvalidRequest(f"{where}.role must be one of {known}: change it", param=f"{where}.role")
+        problem = f"{where}.role must be one of {known}: change it"
+        raise InvalidRequest(problem, param=f"{where}.role", code="invalid_value")
     for name, value in message.items():
         if name not in ("role", "content") and value not in _EMPTY:
             problem = f"{where}.{name[:64]} is not supported here: leave it out"
             raise InvalidRequest(problem, param=f"{where}.{name[:64]}", code="unsupported_parameter")
     text = _text(message.get("content"), f"{where}.content")
     if role == "assistant" and not text:
-        raise InvalidRequest(f"{where}.content is empty: leave this turn out", param=f"{where}.content")
+        problem = f"{where}.content is empty: leave this turn out"
+        raise InvalidRequest(problem, param=f"{where}.content", code="invalid_value")
     return Turn(role=_ROLES[role], content=text)
 
 
@@ -55,7 +59,8 @@ def _text(content: object, where: str) -> str:
     if isinstance(content, str):
         return storable(content, where)
     if not isinstance(content, list) or not content:
-        raise InvalidRequest(f"{where} must be text or a list of text parts: send one", param=where)
+        problem = f"{where} must be text or a list of text parts: send one"
+        raise InvalidRequest(problem, param=where, code="invalid_value")
     return "\n".join(_part(part, f"{where}[{index}]") for index, part in enumerate(content))
 
 
@@ -68,12 +73,14 @@ def _part(part: object, where: str) -> str:
     assert isinstance(part, dict)  # noqa: S101 - it has a type
     text = part.get("text")
     if not isinstance(text, str) or len(part) != 2:
-        raise InvalidRequest(f"{where} must have a type and a text, and nothing else", param=where)
+        problem = f"{where} must have a type and a text, and nothing else: change it"
+        raise InvalidRequest(problem, param=where, code="invalid_value")
     return storable(text, where)
 
 
 def storable(text: str, where: str) -> str:
     """`text`, or InvalidRequest where PostgreSQL cannot carry it."""
     if "\0" in text:
-        raise InvalidRequest(f"{where} must not contain NUL characters: remove them", param=where)
+        problem = f"{where} must not contain NUL characters: remove them"
+        raise InvalidRequest(problem, param=where, code="invalid_value")
     return text

@@ -48,7 +48,12 @@ def _shards(directory: Path) -> list[Path]:
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(index, "has no weight_map: restore the file")
-    return [directory / str(name) for name in sorted(set(weight_map.values()))]
+    names = sorted(set(map(str, weight_map.values())))
+    if strange := [name for name in names if Path(name).name != name or Path(name).suffix != ".safetensors"]:
+        raise CheckpointError(
+            index, f"names {strange[0]!r}, which is no safetensors file beside it: restore the file"
+        )
+    return [directory / name for name in names]
 
 
 def _validate_shard(path: Path) -> None:

@@ -53,6 +53,7 @@ class Loop(Generic[State]):
     def metrics(self, *, arrivals: int) -> EngineMetrics:
         """A snapshot, also from another thread; `arrivals` wait to be enqueued."""
         meter = self._meter
+        first_token_s, token_s = meter.histograms()
         return EngineMetrics(
             version=self.current.name,
             versions=self._versions.names,
@@ -67,6 +68,8 @@ class Loop(Generic[State]):
             first_token_p95_s=meter.first_token_s(0.95),
             token_p50_s=meter.token_s(0.5),
             token_p95_s=meter.token_s(0.95),
+            first_token_s=first_token_s,
+            token_s=token_s,
             memory_bytes=self._runner.memory_bytes,
             memory_used_bytes=self._runner.memory_used_bytes,
         )

@@ -29,9 +29,7 @@ class TorchKernels:
         gate, fresh, raw_dt = torch.split(projected, layer.shape.parts, dim=-1)
         x, b, c = _convolve_next(layer, memory, fresh, rows)
         _remember(memory, rows, x, b, dt=functional.softplus(raw_dt.float() + layer.dt_bias))
-        state = _replay(layer, memory, rows)  # (n, heads, head_dim, state)
-        y = torch.einsum("nghps,ngs->nghp", _by_group(layer, state), _keys(layer, c))
-        y = y.flatten(1) + x.float() * _per_channel(layer)
+        y = _replay(layer, memory, rows, _keys(layer, c)).flatten(1) + x.float() * _per_channel(layer)
         return (y * functional.silu(gate.float())).to(projected.dtype)
 
     def mix_prompts(self, layer: Layer, memory: LayerMemory, projected: Tensor, packing: Packing) -> Tensor:
@@ -98,8 +96,11 @@ def _remember(memory: LayerMemory, rows: Rows, x: Tensor, b: Tensor, *, dt: Tens
     memory.dt[rows.slots, at] = dt
 
 
-def _replay(layer: Layer, memory: LayerMemory, rows: Rows) -> Tensor:
-    """The state after this token, in fp32; written where the window is full."""
+def _replay(layer: Layer, memory: LayerMemory, rows: Rows, queries: Tensor) -> Tensor:
+    """What queries (n, groups, state) read of the state after this token: (n, groups, heads, head_dim) in fp32.
+
+    The state itself is computed, and written, only where the window is full; elsewhere the window is attended to.
+    """
     at = rows.positions % WINDOW
     steps = torch.arange(WINDOW, device=at.device)
     since = memory.absorbed[rows.slots] - (rows.positions - at)
@@ -110,11 +111,16 @@ def _replay(layer: Layer, memory: LayerMemory, rows: Rows) -> Tensor:
     x = memory.x[rows.slots].float().where(pending, 0).reshape(*gain.shape, -1)
     inputs = _by_group(layer, gain[..., None] * x, dim=2)  # (n, WINDOW, groups, heads, head_dim)
     b = _keys(layer, memory.b[rows.slots]).where(pending[..., None], 0)
-    gained = torch.einsum("nwghp,nwgs->nghps", inputs, b).flatten(1, 2)
-    state = memory.state[rows.slots] * torch.exp(fall.sum(1))[:, :, None, None] + gained
+    rest = torch.exp(fall.sum(1))  # of the state before the window, (n, heads)
+    before = memory.state[rows.slots].float()
+    held = torch.einsum("nghps,ngs->nghp", _by_group(layer, before), queries) * _by_group(layer, rest)[..., None]
+    scores = torch.einsum("ngs,nwgs->nwg", queries, b)
     is_full = at == WINDOW - 1
-    memory.state[rows.slots[is_full]] = state[is_full].to(memory.state.dtype)
-    return state
+    if is_full.any():
+        gained = torch.einsum("nwghp,nwgs->nghps", inputs[is_full], b[is_full]).flatten(1, 2)
+        after = before[is_full] * rest[is_full][:, :, None, None] + gained
+        memory.state[rows.slots[is_full]] = after.to(memory.state.dtype)
+    return held + (scores[..., None, None] * inputs).sum(1)
 
 
 def _convolve_piece(layer: Layer, inputs: Tensor) -> Tensor:

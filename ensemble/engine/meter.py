@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from threading import Lock
 
+from core.observing.histograms import FIRST_TOKEN_S, TOKEN_S, Histogram, Tally
+
 RECENT_REQUESTS = 512
 RATE_WINDOW_S = 10
 """Tokens per second are an average over so many whole seconds, or fewer where the engine is younger."""
@@ -24,6 +26,8 @@ class Meter:
         self._by_second: deque[tuple[int, int]] = deque(maxlen=RATE_WINDOW_S + 1)
         self._first_token_s: deque[float] = deque(maxlen=RECENT_REQUESTS)
         self._token_s: deque[float] = deque(maxlen=RECENT_REQUESTS)
+        self._all_first_token_s = Tally(FIRST_TOKEN_S)
+        self._all_token_s = Tally(TOKEN_S)
 
     @property
     def tokens(self) -> int:
@@ -50,8 +54,10 @@ class Meter:
         with self._lock:
             if first_token_s is not None:
                 self._first_token_s.append(first_token_s)
+                self._all_first_token_s.note(first_token_s)
             if token_s is not None:
                 self._token_s.append(token_s)
+                self._all_token_s.note(token_s)
 
     def tokens_per_s(self) -> float:
         """Over the last whole seconds, without the one that is passing."""
@@ -68,6 +74,11 @@ class Meter:
     def token_s(self, quantile: float) -> float | None:
         with self._lock:
             return _quantile(self._token_s, quantile)
+
+    def histograms(self) -> tuple[Histogram, Histogram]:
+        """Of all requests: until the first token, and between two tokens."""
+        with self._lock:
+            return self._all_first_token_s.snapshot(), self._all_token_s.snapshot()
 
 
 def _quantile(values: Iterable[float], quantile: float) -> float | None:

@@ -84,7 +84,7 @@ class PostgresServer(Server):
 
     def answers(self) -> bool:
         try:
-            with closing(self._connect_as_admin()):
+            with closing(self.connect_as_admin()):
                 return True
         except psycopg2.OperationalError as error:
             if "password authentication failed" in str(error):
@@ -96,7 +96,7 @@ class PostgresServer(Server):
 
     def finish(self) -> None:
         """Role and database, where missing; the role's password is always the stored one."""
-        with closing(self._connect_as_admin()) as admin, admin.cursor() as cursor:
+        with closing(self.connect_as_admin()) as admin, admin.cursor() as cursor:
             cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = 'mathcode'")
             if cursor.fetchone() is None:
                 cursor.execute("CREATE ROLE mathcode LOGIN")
@@ -105,17 +105,18 @@ class PostgresServer(Server):
             if cursor.fetchone() is None:
                 cursor.execute("CREATE DATABASE mathcode OWNER mathcode")
 
-    def close(self) -> None:
-        """Remove the socket directory, where it is a temporary one."""
-        if self._data.parent.parent not in self._socket_dir.parents:
-            shutil.rmtree(self._socket_dir, ignore_errors=True)
-
-    def _connect_as_admin(self) -> connection:
+    def connect_as_admin(self) -> connection:
+        """A connection of the superuser, for maintenance; each statement is committed by itself."""
         admin: connection = psycopg2.connect(
             host=str(self._socket_dir), user="postgres", password=self._admin_password, dbname="postgres"
         )
         admin.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
         return admin
+
+    def close(self) -> None:
+        """Remove the socket directory, where it is a temporary one."""
+        if self._data.parent.parent not in self._socket_dir.parents:
+            shutil.rmtree(self._socket_dir, ignore_errors=True)
 
     def _initialise(self) -> None:
         """Make the cluster beside its place and move it there when it is whole."""

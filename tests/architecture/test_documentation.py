@@ -52,3 +52,16 @@ def test_every_make_target_a_document_names_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", text_of(Path("Makefile")), flags=re.MULTILINE))
     named = {name for document in DOCUMENTS for name in re.findall(r"`make ([a-z]+)", text_of(document))}
     assert named <= targets
+
+
+@pytest.mark.parametrize("document", [Path("docs/promises.md"), Path("docs/security.md")], ids=str)
+def test_every_test_a_document_names_exists(document: Path) -> None:
+    """A promise whose test was renamed or removed is nobody's promise any more."""
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text_of(document))
+    assert len(named) > 10
+    missing = [f"{path}::{name}" for path, name in named if not _has_test(ROOT / path, name)]
+    assert missing == []
+
+
+def _has_test(path: Path, name: str) -> bool:
+    return path.is_file() and (not name or f"\ndef {name}(" in path.read_text(encoding="utf-8"))

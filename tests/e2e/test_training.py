@@ -16,7 +16,7 @@ from core.training_runs import RunState, RunStore
 from stack.servers import ServerUrls
 from tests.files_of_code import STANDARD_LIBRARY
 from tests.harness import Installation, eventually, installation
-from tests.trainings import REPOSITORIES, SETTINGS, begin_training, ended, kill_trainer, mathcode, trainers_of
+from tests.trainings import REPOSITORIES, SETTINGS, ended, mathcode
 
 PROMPT = "Refactor this function: def f(x): return x"
 
@@ -54,8 +54,12 @@ def test_code_that_is_ingested_becomes_a_better_version_in_service_and_poison_do
 
     eventually(lambda: runs.latest(1), within_s=30)
     flowing = []
-    while not runs.get(1).state.is_final:
+
+    def flows_until_the_end() -> bool:
         flowing.append(installed.ask(PROMPT, force_task_type="code", max_tokens=4))
+        return runs.get(1).state.is_final
+
+    eventually(flows_until_the_end, within_s=300, every_s=1)
     run = runs.get(1)
     assert run.state is RunState.PROMOTED, run.reasons
     assert all(job["status"] == "succeeded" for job in flowing)
@@ -67,7 +71,7 @@ def test_code_that_is_ingested_becomes_a_better_version_in_service_and_poison_do
     link = installed.data_dir / "models" / "mamba_codestral_current"
     assert (link / "adapter_model.safetensors").is_file()
 
-    poison(database, 20)
+    poison(database, 10)
     poisoned = eventually(lambda: [r for r in runs.latest(1) if r.id > 1], within_s=30)[0]
     rejected = ended(runs, poisoned.id)
     assert rejected.state is RunState.REJECTED, rejected.reasons
@@ -82,46 +86,12 @@ def poison(database: Database, count: int) -> None:
     """Rows of random characters that claim to be good code, as a careless stranger would write them."""
     chance = random.Random(5)  # noqa: S311
     for number in range(count):
-        text = "".join(chr(chance.randrange(0x4E00, 0x9FA0)) for _ in range(2000))
+        text = "".join(chr(chance.randrange(0x4E00, 0x9FA0)) for _ in range(400))
         database.execute(
             "INSERT INTO code_files (repo, path, content, quality_score)"
             " VALUES ('stranger/noise', %(path)s, %(text)s, 95)",
             {"path": f"noise_{number}.py", "text": text},
         )
-
-
-@pytest.mark.timeout(500)
-def test_a_run_survives_the_death_of_its_trainer_and_of_its_worker(
-    installed: Installation, runs: RunStore, database: Database
-) -> None:
-    begin_training(installed, runs, database)
-    kill_trainer(installed)
-    steps = len(runs.steps(1))
-    eventually(lambda: len(runs.steps(1)) > steps, within_s=60)
-    installed.kill("training")
-    eventually(lambda: not trainers_of(installed.data_dir), within_s=10)
-    installed.start("training")
-    run = ended(runs, 1)
-    assert run.state is RunState.PROMOTED, run.reasons
-    assert any("signal 9" in note for note in run.notes)
-    assert run.lost == 1
-    total = int(run.progress["steps"])
-    assert [step.step for step in runs.steps(1) if step.loss is not None] == list(range(1, total + 1))
-
-
-@pytest.mark.timeout(500)
-def test_a_stopping_worker_hands_its_run_over_and_cancelling_gives_the_files_back(
-    installed: Installation, runs: RunStore, database: Database
-) -> None:
-    begin_training(installed, runs, database)
-    assert installed.terminate("training", within_s=150) == 0
-    assert runs.get(1).state is RunState.QUEUED
-    installed.start("training", MIN_NEW_FILES="100000")
-    eventually(lambda: runs.get(1).state is RunState.RUNNING, within_s=30)
-    finished = mathcode(installed, "train", "--cancel")
-    assert finished.returncode == 0, finished.stderr
-    assert ended(runs, 1).state is RunState.CANCELLED
-    assert not trainers_of(installed.data_dir)
 
 
 def _answer_of(installed: Installation, version: str) -> dict[str, Any] | None:

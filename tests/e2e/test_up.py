@@ -70,6 +70,7 @@ def environment_of(data_dir: Path) -> dict[str, str]:
         MATHCODE_DATA_DIR=str(data_dir),
         MATHCODE_PORT=str(free_port()),
         MATHCODE_FLOWER_PORT=str(free_port()),
+        MATHCODE_TRAINER_PORT=str(free_port()),
         MATHCODE_PROFILE="tiny",
         DATABASE_URL="",
         REDIS_URL="",

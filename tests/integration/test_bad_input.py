@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 import requests
 
 from tests.harness import Installation
+from tests.raw_http import check_shape
 
 UNKNOWN = "01890000-0000-7000-8000-000000000000"
 
@@ -120,6 +122,25 @@ def test_unknown_routes_and_methods_answer_in_json(
 ) -> None:
     response = requests.request(method, f"{running.url}{path}", timeout=10)
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+
+
+def test_every_route_has_one_shape_for_its_errors(running: Installation) -> None:
+    """Asked by a method that it has not, about things that are not there, and with a body that is no JSON."""
+    asked = 0
+    for path, operations in running.get("/openapi.json").json()["paths"].items():
+        target = re.sub(r"{\w+}", "x", path.replace("{run_id}", "999999"))
+        attempts = [("PATCH", b"", {405})]
+        absent = {"post": {400, 404}}
+        attempts += [(each.upper(), b"", absent.get(each, {404})) for each in operations if target != path]
+        attempts += [("POST", b"{", {400, 404})] * ("post" in operations)
+        for method, body, statuses in attempts:
+            response = requests.request(method, f"{running.url}{target}", data=body, timeout=10)
+            assert response.status_code in statuses, (method, target, response.text)
+            check_shape(response.content, target)
+            assert response.headers["Content-Type"] == "application/json", (method, target)
+            assert response.headers["x-request-id"], (method, target)
+            asked += 1
+    assert asked >= 40
 
 
 def test_any_text_that_json_can_carry_is_accepted_and_stored_as_it_is(running: Installation) -> None:

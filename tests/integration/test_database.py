@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -9,6 +11,7 @@ import pytest
 
 from core.database import Database
 from core.errors import ConfigurationError, DatabaseUnavailable
+from core.patience import CONNECT_S
 from stack.servers.embedded import ServerUrls
 from tests.harness import create_schema
 
@@ -61,6 +64,24 @@ def test_broken_connections_are_replaced_without_the_caller_noticing(database: D
 def test_a_server_that_is_away_is_unavailable(url: str) -> None:
     with closing(Database(url)) as database, pytest.raises(DatabaseUnavailable):
         database.fetch("SELECT 1")
+
+
+def test_a_server_that_is_silent_is_unavailable_before_long(urls: ServerUrls) -> None:
+    with closing(Database(urls.database_url, patience_s=0.3)) as database:
+        start = time.monotonic()
+        with pytest.raises(DatabaseUnavailable):
+            database.fetch("SELECT pg_sleep(20)")
+        assert time.monotonic() - start < 5
+        assert database.fetch("SELECT 1 AS one")[0]["one"] == 1
+
+
+def test_a_server_that_accepts_and_says_nothing_is_unavailable_before_long() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://a:b@127.0.0.1:{silent.getsockname()[1]}/c"
+        start = time.monotonic()
+        with closing(Database(url)) as database, pytest.raises(DatabaseUnavailable):
+            database.fetch("SELECT 1")
+        assert time.monotonic() - start < 3 * CONNECT_S
 
 
 def test_a_url_that_is_none_is_a_configuration_error() -> None:

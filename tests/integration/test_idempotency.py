@@ -135,6 +135,32 @@ def test_a_deleted_job_frees_its_key(database: Database) -> None:
     assert jobs.insert_once(_new(), once)
 
 
+def _yes() -> None:
+    """Let the batch in."""
+
+
+def _file(database: Database, once: Once, content: bytes = b"{}\n") -> str:
+    writer = FileStore(database).create(purpose="batch", key_id=None)
+    writer.write(content)
+    return writer.finish(filename="in.jsonl", lives_s=None, once=once).id
+
+
+def test_a_files_key_is_free_again_when_it_is_deleted_or_after_a_day_and_pruned(database: Database) -> None:
+    store, once = FileStore(database), Once(scope="", key="k", fingerprint=b"1")
+    first = _file(database, once)
+    assert _file(database, once) == first
+    assert len(database.fetch("SELECT 1 FROM file")) == 1, "the second upload leaves nothing"
+    store.delete(first, key_id=None)
+    second = _file(database, once)
+    assert second != first
+    age = "UPDATE file_key SET created_at = now() - make_interval(hours => 25)"
+    database.execute(age)
+    assert _file(database, once) not in (first, second)
+    database.execute(age)
+    IdempotencyStore(database).prune()
+    assert not database.fetch("SELECT 1 FROM file_key")
+
+
 def test_a_batchs_key_is_free_again_after_a_day_and_pruned(database: Database) -> None:
     writer = FileStore(database).create(purpose="batch", key_id=None)
     writer.write(b"{}\n")
@@ -146,11 +172,11 @@ def test_a_batchs_key_is_free_again_after_a_day_and_pruned(database: Database) -
         key_id=None,
     )
     batches, once = BatchStore(database), Once(scope="", key="k", fingerprint=b"1")
-    (first, is_replayed), (again, is_again) = (batches.create_once(new, once) for _ in range(2))
+    (first, is_replayed), (again, is_again) = (batches.create_once(new, once, admit=_yes) for _ in range(2))
     assert (again.id, is_replayed, is_again) == (first.id, False, True)
     age = "UPDATE batch_key SET created_at = now() - make_interval(hours => 25)"
     database.execute(age)
-    later, is_replayed = batches.create_once(new, once)
+    later, is_replayed = batches.create_once(new, once, admit=_yes)
     assert (later.id != first.id, is_replayed) == (True, False)
     database.execute(age)
     IdempotencyStore(database).prune()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -16,11 +15,12 @@ import openai
 import pytest
 from openai import OpenAI
 
+from core.batches import BatchStore
 from core.database import Database
 from core.keys import KeyStore, Limits, Rate
 from stack.servers import ServerUrls
 from tests.harness import ROOT, Installation, eventually, installation
-from tests.keyed import Keyed, new_caller
+from tests.keyed import Keyed, chat_line, client_of, new_caller
 from tests.openai_calls import ask, job_ids, texts
 
 ONE_AN_HOUR = Rate(amount=1, period_s=3600)
@@ -49,11 +49,6 @@ def make(doors: Installation) -> NewCaller:
     """A caller with a key of its own, and with `limits`."""
     numbers = count()
     return lambda **limits: new_caller(doors, f"caller-{next(numbers)}", Limits(**limits))
-
-
-def client_of(caller: Keyed, **options: Any) -> OpenAI:
-    url = f"{caller.installation.url}/v1"
-    return OpenAI(base_url=url, api_key=caller.token, **{"max_retries": 0, **options})
 
 
 def once(key: str) -> dict[str, Any]:
@@ -179,15 +174,10 @@ def test_a_call_refused_halfway_is_completed_under_its_key(make: NewCaller) -> N
     assert len(caller.get("/v1/jobs").json()["data"]) == 2
 
 
-def _line(number: int) -> str:
-    body = {"model": "mathstral", "messages": [{"role": "user", "content": "Prove it"}], "max_tokens": 2}
-    return json.dumps({"custom_id": str(number), "method": "POST", "url": "/v1/chat/completions", "body": body})
-
-
-def test_files_and_batches_are_their_keys_own_and_take_nothing_from_its_limits(make: NewCaller) -> None:
+def test_files_and_batches_are_their_keys_own_and_take_nothing_from_who_asks(make: NewCaller) -> None:
     alice, bob = make(requests=ONE_AN_HOUR, max_queued=1, daily_tokens=10), make()
     with client_of(alice) as hers, client_of(bob) as his:
-        content = "\n".join(map(_line, range(6))).encode()
+        content = "\n".join(map(chat_line, range(6))).encode()
         file = hers.files.create(file=("in.jsonl", content), purpose="batch")
         asked: dict[str, Any] = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
         batch = hers.batches.create(input_file_id=file.id, **asked)
@@ -210,16 +200,53 @@ def test_files_and_batches_are_their_keys_own_and_take_nothing_from_its_limits(m
         with pytest.raises(openai.NotFoundError):
             his.files.content(done.output_file_id)
         short(hers)
+        with pytest.raises(openai.RateLimitError, match="in batches") as caught:  # more than ten tokens, by now
+            hers.batches.create(input_file_id=file.id, **asked)
+        assert caught.value.code == "daily_tokens_exceeded"
     assert len(alice.get("/v1/jobs", params={"limit": 100}).json()["data"]) == 7
     with closing(Database(alice.installation.database_url)) as database:
         (key,) = [key for key in KeyStore(database).all() if key.id == alice.key_id]
     assert key.batch_tokens_today > 0
 
 
+def test_a_file_sent_many_times_under_one_key_is_one(make: NewCaller) -> None:
+    caller, other, content = make(), make(), b"{}\n" * 1000
+    once_key = {"Idempotency-Key": "f"}
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: caller.upload(content, **once_key), range(8)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert sum("Idempotent-Replayed" not in answer.headers for answer in answers) == 1
+    conflict = caller.upload(content[:-1], **once_key)
+    assert (conflict.status_code, conflict.headers["x-should-retry"]) == (409, "false")
+    assert conflict.json()["error"]["code"] == "idempotency_conflict"
+    assert other.upload(content, **once_key).json()["id"] != answers[0].json()["id"]
+    assert caller.upload(content, **{"Idempotency-Key": ""}).status_code == 400
+    with client_of(caller) as client:
+        assert [file.id for file in client.files.list()] == [answers[0].json()["id"]]
+
+
+def test_a_batch_of_a_revoked_key_ends(doors: Installation, make: NewCaller) -> None:
+    caller = make()
+    with client_of(caller) as client:
+        lines = "\n".join(chat_line(number, max_tokens=2000) for number in range(20))
+        file = client.files.create(file=("in.jsonl", lines.encode()), purpose="batch")
+        asked: dict[str, Any] = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
+        batch = client.batches.create(input_file_id=file.id, **asked)
+        eventually(lambda: client.batches.retrieve(batch.id).status == "in_progress", every_s=0.1)
+    with closing(Database(doors.database_url)) as database:
+        KeyStore(database).revoke(caller.key_id)
+        batches = BatchStore(database)
+        ended = eventually(
+            lambda: (found := batches.get(batch.id, key_id=None)).state.is_final and found, every_s=0.1
+        )
+    assert (ended.state, ended.completed, ended.failed) == ("cancelled", 0, 20)
+
+
 def test_a_batch_asked_for_many_times_under_one_key_is_one(make: NewCaller) -> None:
     caller, other = make(), make()
     with client_of(caller) as client:
-        file = client.files.create(file=("in.jsonl", _line(0).encode()), purpose="batch")
+        file = client.files.create(file=("in.jsonl", chat_line(0).encode()), purpose="batch")
         asked = {"input_file_id": file.id, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
         with ThreadPoolExecutor(16) as pool:
             key = {"Idempotency-Key": "b"}

@@ -149,6 +149,9 @@ def revoked(locked: Installation) -> Keyed:
 
 def test_health_and_the_short_status_need_no_key_on_this_machine(locked: Installation, alice: Keyed) -> None:
     assert locked.get("/healthz").status_code == 200
+    assert locked.get("/health").status_code in {200, 503}
+    for path in ("/metrics", "/metrics/prometheus"):
+        assert (locked.get(path).status_code, alice.get(path).status_code) == (401, 200)
     assert set(locked.get("/v1/status").json()) == {"profile", "database", "broker", "workers"}
     assert "roster" in alice.get("/v1/status").json()
     assert locked.post("/v1/status").status_code == 401

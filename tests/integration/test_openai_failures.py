@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from threading import Thread
@@ -28,6 +29,7 @@ from core.messages import (
 from stack.servers import ServerUrls
 from tests.harness import Installation, eventually, installation
 from tests.openai_calls import client_of, texts
+from tests.raw_http import exchange
 
 ASK: list[Any] = [{"role": "user", "content": "Prove it"}]
 
@@ -158,6 +160,23 @@ def test_closing_a_stream_cancels_every_choice(slow: Installation, client: OpenA
     assert set(seen[2:]) == {0, 1}  # neither waits for the other to end
     states = [slow.finished(job_id, within_s=10)["status"] for job_id in jobs_of(slow)[:2]]
     assert states == ["cancelled"] * 2
+
+
+@pytest.mark.parametrize(("door", "version"), [("call", "1.1"), ("stream", "1.1"), ("events", "1.0")])
+def test_who_only_sends_nothing_more_is_answered(slow: Installation, door: str, version: str) -> None:
+    """As clients do that shut down their sending side; `exchange` does so in the middle of the answer."""
+    if door == "events":
+        job_id = slow.submit("Prove it", force_task_type="math", max_tokens=6)
+        head, body = f"GET /v1/jobs/{job_id}/events HTTP/{version}", b""
+    else:
+        asked = {"model": "mathstral", "messages": ASK, "max_tokens": 6, "stream": door == "stream"}
+        head, body = f"POST /v1/chat/completions HTTP/{version}", json.dumps(asked).encode()
+    request = f"{head}\r\nHost: x\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    *interim, (status, content) = exchange(slow.port, request.encode() + body)
+    assert {number for number, _ in interim} <= {102}
+    ending = {"call": b'"finish_reason":"length"', "stream": b"[DONE]", "events": b'"status":"succeeded"'}
+    assert status == 200
+    assert ending[door] in content
 
 
 def test_jobs_that_end_without_an_answer_are_errors(slow: Installation, client: OpenAI) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -15,6 +18,7 @@ from api.openapi import COMMON_ERRORS, build
 from core.settings import Settings, read_settings
 from tests.fuzzing import KINDS, hold_to_the_document, operations
 from tests.harness import Installation
+from tests.raw_http import check_shape
 
 EXAMPLES = 8
 
@@ -54,10 +58,47 @@ def test_every_operation_says_its_success_and_the_shape_of_its_errors(app: Flask
             assert {status for status in statuses if status < 300}, (path, method)
             assert set(COMMON_ERRORS) <= statuses, (path, method)
             for status, response in operation["responses"].items():
-                if int(status) >= 400:
+                if int(status) >= 400 and path != HEALTH:
                     schema = response["content"]["application/json"]["schema"]
                     name = "OpenAIErrorBody" if is_openai_door(path) else "ErrorBody"
                     assert schema == {"$ref": f"#/components/schemas/{name}"}, (path, method, status)
+
+
+def test_without_a_ledger_every_route_says_so_in_its_shape_and_when_to_come_back(app: Flask) -> None:
+    caller, refused = app.test_client(), 0
+    for path, methods in build(app)["paths"].items():
+        target = re.sub(r"{(\w+)}", lambda found: _IDS.get(found[1], "1"), path)
+        for method in methods:
+            body = _BODIES.get(path) if method == "post" else None
+            response = caller.open(target, method=method.upper(), data=body)
+            if response.status_code < 400:
+                continue
+            assert response.status_code == 503, (method, path, response.text)
+            if path == HEALTH:
+                continue
+            check_shape(response.data, target)
+            assert 1 <= int(response.headers["Retry-After"]) <= 120, (method, path)
+            refused += 1
+    assert refused >= 17
+
+
+HEALTH = "/health"
+"""In the seed's words, also when it is unhealthy."""
+_IDS = {
+    "asset": "start.js",
+    "job_id": "01890000-0000-7000-8000-000000000000",
+    "file_id": f"file-{'0' * 32}",
+    "batch_id": f"batch_{'0' * 32}",
+}
+_ASK: dict[str, Any] = {"model": "mathstral", "max_tokens": 1}
+_NEW_BATCH = {"input_file_id": _IDS["file_id"], "endpoint": "/v1/completions", "completion_window": "24h"}
+_BODIES: dict[str, Any] = {
+    "/v1/jobs": b'{"prompt": "Prove it"}',
+    "/v1/completions": json.dumps({**_ASK, "prompt": "x"}),
+    "/v1/chat/completions": json.dumps({**_ASK, "messages": [{"role": "user", "content": "x"}]}),
+    "/v1/batches": json.dumps(_NEW_BATCH),
+    "/v1/files": {"purpose": "batch", "file": (BytesIO(b"{}"), "in.jsonl")},
+}
 
 
 def test_every_reference_of_the_document_leads_somewhere(app: Flask) -> None:

@@ -32,6 +32,7 @@ def worker(urls: ServerUrls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """Makes training workers of one installation, by name."""
     monkeypatch.setenv("DATABASE_URL", urls.database_url)
     monkeypatch.setenv("MATHCODE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("MATHCODE_TRAINER_PORT", "0")
     made: list[TrainingProcess] = []
 
     def make(name: str) -> TrainingProcess:

@@ -181,7 +181,7 @@ def test_a_job_that_others_overtake_is_not_announced_again(
     database.execute(
         "UPDATE completion SET queued_at = queued_at - interval '1h', started_at = started_at - interval '1h'"
     )
-    reconciler = _reconciler(database, fresh, repairs)
+    reconciler = build_reconciler(database, fresh, repairs)
     assert [reconciler.reconcile().announced for _ in range(3)] == [0, 0, 0]
     assert _lengths(redis, "mathstral") == {HIGH: 0, NORMAL: 0, LOW: 3}
     redis.flushdb()
@@ -190,7 +190,7 @@ def test_a_job_that_others_overtake_is_not_announced_again(
     assert [fresh.status(job_id) for job_id in low] == ["queued"] * 3
 
 
-def _reconciler(database: Database, installed: Installation, repairs: RepairStore) -> Reconciler:
+def build_reconciler(database: Database, installed: Installation, repairs: RepairStore) -> Reconciler:
     doorbell, roster = Doorbell(Celery(broker=installed.redis_url)), Roster(database, beat_s=1)
     lanes = Lanes(store=LaneStore(database), roster=roster, doorbell=doorbell, low_share=1.0)
     return Reconciler(

@@ -8,8 +8,9 @@ import pytest
 
 from core.database import Database
 from core.model_versions import Version, VersionState, VersionStore
+from core.version_link import LINK
 from tests.adapters import write_adapter
-from training.publishing import LINK, Publisher
+from training.publishing import Publisher
 
 
 @pytest.fixture

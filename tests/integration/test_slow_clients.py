@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from threading import Event, Thread
+from typing import Any
 
 import psutil
 import pytest
+import requests
 
 from core.events import Done, EventLog, Piece
 from core.messages import JobState, ModelName
@@ -59,12 +61,36 @@ def drip(connection: socket.socket, byte: bytes = b"x") -> None:
         pass
 
 
+def sip(connection: socket.socket) -> None:
+    """Take just enough to be served on, until the connection is closed."""
+    with suppress(OSError):
+        while connection.recv(1000):
+            Event().wait(0.2)
+
+
 def answer_to_a_drip(connection: socket.socket) -> bytes:
     Thread(target=drip, args=(connection,), daemon=True).start()
     try:
         return connection.makefile("rb").read()
     except ConnectionResetError:
         return b""
+
+
+def test_who_takes_large_files_slowly_holds_nobody_else_up(strict: Installation) -> None:
+    """Such a download holds a thread, so it takes a seat, of which there are two."""
+    form: dict[str, Any] = {"files": {"file": ("in.jsonl", b"x" * (8 << 20))}, "data": {"purpose": "batch"}}
+    path = f"/v1/files/{requests.post(f'{strict.url}/v1/files', timeout=30, **form).json()['id']}/content"
+    with ExitStack() as opened:
+        for _ in range(2):
+            slow = opened.enter_context(closing(connect(strict, buffer_bytes=4096)))
+            slow.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert slow.recv(1) == b"H"
+            Thread(target=sip, args=(slow,), daemon=True).start()
+        refused = strict.get(path)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "too_many_streams")
+        assert 1 <= int(refused.headers["Retry-After"]) <= 120
+        assert [strict.get("/v1/jobs").status_code for _ in range(8)] == [200] * 8
+    assert eventually(lambda: (found := strict.get(path)).status_code == 200 and found.content) == b"x" * (8 << 20)
 
 
 @pytest.mark.parametrize(

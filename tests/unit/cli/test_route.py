@@ -15,7 +15,9 @@ SEED_HYBRID = "Implement a numerical gradient descent algorithm with mathematica
 
 
 @pytest.fixture(autouse=True)
-def _fresh_settings() -> Iterator[None]:
+def _fresh_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """By keywords, whose reasons are known word for word."""
+    monkeypatch.setenv("ROUTER", "keywords")
     load_settings.cache_clear()
     yield
     load_settings.cache_clear()
@@ -60,3 +62,10 @@ def test_configured_keywords_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MATHCODE_DEFAULT_TASK_TYPE", "hybrid")
     assert run("how is Zig?").startswith("code")
     assert run("how is the sea?").startswith("hybrid")
+
+
+def test_the_learned_router_is_the_default_and_says_which_words_spoke(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ROUTER")
+    lines = run("--explain", SEED_HYBRID).splitlines()
+    assert lines[0].startswith("hybrid")
+    assert any("word 'algorithm'" in line for line in lines)

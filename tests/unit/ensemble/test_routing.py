@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.messages import TaskType
-from ensemble.routing import HEAD_CHARACTERS, TAIL_CHARACTERS, Router
+from ensemble.routing.keyword_router import KeywordRouter as Router
+from ensemble.routing.keyword_search import HEAD_CHARACTERS, TAIL_CHARACTERS
 from tests.pace import slowness
 
 ROUTER = Router()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from stack.logtail import LogTail, is_alarming, without_prefix
+from stack.logtail import LogTail, is_alarming, readable, without_prefix
 
 
 def test_only_what_is_written_from_now_on_is_seen(tmp_path: Path) -> None:
@@ -62,6 +63,15 @@ def test_what_an_operator_must_see_is_alarming(line: str) -> None:
 )
 def test_ordinary_lines_are_not_alarming(line: str) -> None:
     assert not is_alarming(line.replace("an ERROR is", "an ERROR: is"))
+
+
+@pytest.mark.parametrize("level", ["ERROR", "INFO"])
+def test_a_line_of_json_reads_as_one_of_text(level: str) -> None:
+    told = {"time": "2026-11-23T02:07:48.718+00:00", "level": level, "logger": "a.b", "message": "no /m"}
+    line = json.dumps(told)
+    assert without_prefix(line) == "no /m"
+    assert is_alarming(readable(line)) == (level == "ERROR")
+    assert readable("{half") == "{half"
 
 
 def test_a_message_is_shown_without_its_prefix() -> None:

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from socket import create_server, socket
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,38 @@ def test_no_spelling_of_an_inner_address_is_reached(host: str) -> None:
     if "[" not in host:
         with pytest.raises(Forbidden):
             resolve(parse_target(f"https://{host}:1/"), ())
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
+    """Have the name server give one answer after the other for `moody.example`; the list of its questions."""
+    real, asked = webhook_request.socket.getaddrinfo, list[str]()
+
+    def look_up(host: str, port: int, *arguments: Any, **options: Any) -> list[Any]:
+        if host != "moody.example":
+            return real(host, port, *arguments, **options)
+        asked.append(host)
+        addresses = answers[min(len(asked), len(answers)) - 1]
+        return [entry for address in addresses for entry in real(address, port, *arguments, **options)]
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    return asked
+
+
+def test_a_name_that_changes_its_mind_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answering(monkeypatch, ["127.0.0.1"], ["10.0.0.1"])
+    with receiver(200) as told:
+        assert send(parse_target(f"http://moody.example:{told.port}/")) == 200
+        ((headers, _),) = told.received
+    assert headers["Host"] == f"moody.example:{told.port}"
+    assert asked == ["moody.example"]
+
+
+def test_one_inner_address_among_others_forbids_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, ["127.0.0.1", "10.0.0.1"])
+    with receiver(200) as told:
+        with pytest.raises(Forbidden, match=r"10\.0\.0\.1"):
+            send(parse_target(f"http://moody.example:{told.port}/"))
+        assert told.received == []
 
 
 def test_the_receiver_sees_its_name_and_the_body() -> None:

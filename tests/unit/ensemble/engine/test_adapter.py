@@ -98,3 +98,12 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
 
 def test_an_adapter_without_weights_is_refused(tmp_path: Path) -> None:
     assert "nothing" in refusal(write_adapter(tmp_path, tensors={}))
+
+
+def test_pickled_weights_are_no_adapter(tmp_path: Path) -> None:
+    """As older tools write them; reading them would run what they say."""
+    directory = write_adapter(tmp_path)
+    (directory / WEIGHTS_FILE).rename(directory / "adapter_model.bin")
+    assert WEIGHTS_FILE in refusal(directory)
+    torch.save(random_tensors(4, 1), directory / WEIGHTS_FILE)
+    assert "safetensors" in refusal(directory)

@@ -96,3 +96,12 @@ def test_an_index_without_weights_is_named(copy_of: CopyOf) -> None:
     directory = copy_of(ModelName.MATHSTRAL)
     (directory / INDEX_FILE).write_text("{}")
     assert blamed(ModelName.MATHSTRAL, directory) == directory / INDEX_FILE
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "/etc/passwd", "pytorch_model.bin", "deeper/model.safetensors"]
+)
+def test_an_index_that_leads_elsewhere_or_to_pickled_weights_is_named(copy_of: CopyOf, name: str) -> None:
+    directory = copy_of(ModelName.MATHSTRAL)
+    (directory / INDEX_FILE).write_text(json.dumps({"weight_map": {"lm_head.weight": name}}))
+    assert blamed(ModelName.MATHSTRAL, directory) == directory / INDEX_FILE

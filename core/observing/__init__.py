@@ -1,0 +1,1 @@
+"""What an operator sees of a running installation: figures for people, for Prometheus, and whether all is well."""

@@ -1,0 +1,1 @@
+"""Fits the learned router; nothing here is imported where prompts are served."""

@@ -1,0 +1,119 @@
+"""How a code task is asked for: many frames around its descriptions and its topic."""
+
+from __future__ import annotations
+
+import random
+
+from training.mini.tasks import Task
+from training.mini.wording import Split, phrasings_of, roughened
+
+_FUNCTION = (
+    "Write a Python function that {d}.", "Write a function that {d}.", "Implement a function that {d}", "Create a Python function that {d}.", "Is there a short way in Python to get code that {d}?",
+    "I need a function that {d}.", "Python function that {d}", "Define a function that {d}.", "Give me Python code that {d}.", "How do I write a function that {d}?",
+    "Write a function in Python which {d}.", "Show me a function that {d}.", "Code a function that {d}.", "Help me write a Python function that {d}.", "What would a Python function look like that {d}?",
+    "Implement a Python function which {d}.", "Write code that {d}.", "Write a short Python function that {d}.", "Develop a function that {d}.", "I want a Python function that {d}.",
+    "Write a method that {d}.", "Write a Python program that {d}.",
+)  # fmt: skip
+_IMPERATIVE = (
+    "{i} in Python.", "Write code to {i}.", "How can I {i} in Python?", "Write a Python function to {i}.", "Write a program to {i}.",
+    "Implement a function to {i}.", "How do you {i} in Python?", "In Python, {i}.", "Create a function to {i}", "Show Python code to {i}.",
+)  # fmt: skip
+_TOPIC = (
+    "Implement {t} in Python", "Implement {t}.", "Write {t} in Python.", "Python code for {t}", "Write a Python implementation of {t}.", "Show an implementation of {t} in Python.",
+    "Code {t} in Python.", "How is {t} implemented in Python?", "Give me an example of {t} in Python.", "Write code for {t}.", "I need {t} in Python.", "Implement {t} in Python 3.",
+)  # fmt: skip
+_CLASS = (
+    "Write a Python class that {d}.", "Implement a class that {d}.", "Create a class that {d}.", "Write a class {n} that {d}.", "Define a Python class {n} which {d}.",
+    "I need a class that {d}.", "Give me a Python class that {d}.", "Implement a Python class {n} that {d}", "Write a class in Python that {d}.", "Show me a class that {d}.",
+)  # fmt: skip
+_NAMED = (
+    " Call it `{n}`.",
+    " Name it `{n}`.",
+    " Name the function {n}.",
+    " The signature is `{s}`.",
+    " Use the signature `{s}`.",
+    " It should be called {n}.",
+)
+_OTHER_NAMES = (
+    "solve",
+    "f",
+    "compute",
+    "run",
+    "calculate",
+    "process",
+    "my_function",
+    "solution",
+    "answer",
+    "transform",
+    "work",
+    "handle",
+    "evaluate",
+    "helper",
+)
+_SWAPS = (
+    ("computes", "calculates"), ("checks whether", "tests if"), ("checks whether", "determines whether"), ("a string", "a text"), ("a list", "an array"), ("returns", "gives back"),
+    ("finds", "determines"), ("a number", "an integer"), ("removes", "deletes"), ("counts", "returns the number of times for"), ("a list of numbers", "some numbers"), ("dictionary", "dict"),
+    ("greatest", "largest"), ("smallest", "lowest"), ("a list", "a given list"), ("a string", "a given string"), ("returns", "outputs"), ("numbers", "values"),
+)  # fmt: skip
+
+
+def ask_for(task: Task, rng: random.Random, split: Split) -> tuple[str, str]:
+    """A prompt for `task`, and the name that the answer must use.
+
+    Held out is either the frame or the description, or both.
+    """
+    descriptions, frames_split = _descriptions(task, rng, split)
+    says = rng.choice(descriptions)
+    if split is Split.TRAIN and rng.random() < 0.15:
+        old, new = rng.choice(_SWAPS)
+        says = says.replace(old, new, 1)
+    frames = _frames(task, rng, says, with_topic=frames_split is split)
+    frame = rng.choice(phrasings_of(frames, frames_split))
+    text = frame.format(d=says, i=imperative(says), t=task.topic, n=task.name)
+    name = task.name
+    if (
+        not task.is_class
+        and f"def {task.name}(" in task.code
+        and task.code.count("def ") == 1
+        and rng.random() < 0.25
+    ):
+        name = rng.choice((task.name, task.name, rng.choice(_OTHER_NAMES)))
+        text = text.rstrip(".?") + "." + rng.choice(_NAMED).format(n=name, s=_signature(task, name))
+    return roughened(text[0].upper() + text[1:], rng), name
+
+
+def _descriptions(task: Task, rng: random.Random, split: Split) -> tuple[tuple[str, ...], Split]:
+    has_held_out = len(task.descriptions) > 2
+    if split is Split.TRAIN:
+        return (task.descriptions[:-1] if has_held_out else task.descriptions), split
+    if has_held_out and rng.random() < 0.5:
+        return task.descriptions[-1:], rng.choice((Split.TRAIN, Split.HELD_OUT))
+    return (task.descriptions[:-1] if has_held_out else task.descriptions), Split.HELD_OUT
+
+
+def _frames(task: Task, rng: random.Random, says: str, *, with_topic: bool) -> tuple[str, ...]:
+    """Frames of a topic do not show the description, so they are no place for a held-out one."""
+    if with_topic and rng.random() < 0.3:
+        return _TOPIC
+    if task.is_class:
+        return _CLASS
+    return _IMPERATIVE if rng.random() < 0.4 and imperative(says) != says else _FUNCTION
+
+
+def _signature(task: Task, name: str) -> str:
+    head = next(line for line in task.code.split("\n") if line.startswith(f"def {task.name}("))
+    return head.removeprefix("def ").rstrip(":").replace(task.name, name, 1)
+
+
+def imperative(says: str) -> str:
+    """`returns the sum` as `return the sum`; unchanged where it begins with `is` or `has`."""
+    verb, _, rest = says.partition(" ")
+    if verb in ("is", "has") or not verb.endswith("s"):
+        return says
+    if verb.endswith("ies"):
+        verb = verb[:-3] + "y"
+    elif verb.endswith(("ches", "shes", "sses", "xes", "does")):
+        verb = verb[:-2]
+    else:
+        verb = verb[:-1]
+    return f"{verb} {rest}"

@@ -1,0 +1,285 @@
+"""Families of code tasks: each combines parts, so that some combinations can be held out for ever."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from itertools import product
+from typing import Any
+
+from training.mini.tasks import Task, written_tasks
+
+_NUMBERS = ([3, -1, 4, 0, -5, 9, 2, 6], [1, 2, 3, 12, 15], [-2, -7, 8])
+_WORDS = (["pear", "fig", "banana", "kiwi"], ["Zoe", "al", "Maria"])
+_TEXTS = ("Hello, World 42!", "aB c3", "xyz")
+HELD_OUT_ONE_IN = 10
+
+_PREDICATES = (
+    ("", "numbers", ""), ("even", "even numbers", "x % 2 == 0"), ("odd", "odd numbers", "x % 2 == 1"),
+    ("positive", "positive numbers", "x > 0"), ("negative", "negative numbers", "x < 0"),
+    ("multiples_of_three", "multiples of three", "x % 3 == 0"), ("greater_than_two", "numbers greater than 2", "x > 2"),
+    ("below_five", "numbers below 5", "x < 5"), ("multiples_of_five", "multiples of 5", "x % 5 == 0"),
+)  # fmt: skip
+_MAPS = (
+    ("", "", "x"), ("squares", "squares of the ", "x * x"), ("cubes", "cubes of the ", "x ** 3"),
+    ("doubles", "doubles of the ", "2 * x"), ("absolute_values", "absolute values of the ", "abs(x)"),
+    ("negatives", "negatives of the ", "-x"), ("halves", "halves of the ", "x / 2"),
+)  # fmt: skip
+_AGGREGATES = (
+    ("sum", "returns the sum of the {m}{p} in a list", "adds up the {m}{p} of a list", "return sum({e})"),
+    ("list", "returns a list of the {m}{p} in a list", "lists the {m}{p} of a list", "return [{e}]"),
+    ("max", "returns the greatest of the {m}{p} in a list, or None if there is none", "finds the maximum of the {m}{p} of a list", "return max(({e}), default=None)"),
+    ("min", "returns the smallest of the {m}{p} in a list, or None if there is none", "finds the minimum of the {m}{p} of a list", "return min(({e}), default=None)"),
+    ("product", "returns the product of the {m}{p} in a list", "multiplies the {m}{p} of a list", "result = 1\n    for x in numbers:{c}\n{i}result *= {x}\n    return result"),
+    ("count", "counts the {p} in a list", "returns how many {p} a list has", "return sum(1 for x in numbers{f})"),
+)  # fmt: skip
+_CLASSES = (
+    ("vowels", "vowels", 'c.lower() in "aeiou"'), ("digits", "digits", "c.isdigit()"), ("letters", "letters", "c.isalpha()"),
+    ("uppercase", "capital letters", "c.isupper()"), ("lowercase", "lowercase letters", "c.islower()"), ("spaces", "spaces", "c.isspace()"),
+    ("punctuation", "punctuation marks", "not c.isalnum() and not c.isspace()"), ("consonants", "consonants", 'c.isalpha() and c.lower() not in "aeiou"'),
+)  # fmt: skip
+_TEXT_ACTIONS = (
+    ("keep", "returns only the {c} of a string", "keeps the {c} of a text and drops everything else", 'return "".join(c for c in text if {e})'),
+    ("drop", "removes all {c} from a string", "deletes the {c} of a text", 'return "".join(c for c in text if not ({e}))'),
+    ("count", "counts the {c} in a string", "returns how many {c} a text contains", "return sum(1 for c in text if {e})"),
+    ("has", "checks whether a string contains {c}", "tells if there are {c} in a text", "return any({e} for c in text)"),
+    ("positions", "returns the positions of the {c} in a string", "lists the indices at which a text has {c}", "return [i for i, c in enumerate(text) if {e}]"),
+)  # fmt: skip
+_UNITS = (
+    ("celsius", "fahrenheit", "celsius * 9 / 5 + 32"), ("fahrenheit", "celsius", "(fahrenheit - 32) * 5 / 9"),
+    ("celsius", "kelvin", "celsius + 273.15"), ("kelvin", "celsius", "kelvin - 273.15"), ("kilometers", "miles", "kilometers / 1.609344"),
+    ("miles", "kilometers", "miles * 1.609344"), ("meters", "feet", "meters / 0.3048"), ("feet", "meters", "feet * 0.3048"),
+    ("inches", "centimeters", "inches * 2.54"), ("centimeters", "inches", "centimeters / 2.54"), ("pounds", "kilograms", "pounds * 0.45359237"),
+    ("kilograms", "pounds", "kilograms / 0.45359237"), ("hours", "minutes", "hours * 60"), ("minutes", "seconds", "minutes * 60"),
+    ("days", "hours", "days * 24"), ("hours", "seconds", "hours * 3600"), ("weeks", "days", "weeks * 7"), ("minutes", "hours", "minutes / 60"),
+    ("degrees", "radians", "degrees * 3.141592653589793 / 180"), ("radians", "degrees", "radians * 180 / 3.141592653589793"),
+    ("liters", "gallons", "liters / 3.785411784"), ("gallons", "liters", "gallons * 3.785411784"),
+)  # fmt: skip
+_PI = "3.141592653589793"
+_SHAPES = (
+    ("area", "rectangle", "width, height", "width * height"), ("perimeter", "rectangle", "width, height", "2 * (width + height)"),
+    ("area", "square", "side", "side * side"), ("perimeter", "square", "side", "4 * side"), ("area", "circle", "radius", f"{_PI} * radius ** 2"),
+    ("circumference", "circle", "radius", f"2 * {_PI} * radius"), ("area", "triangle", "base, height", "base * height / 2"),
+    ("perimeter", "triangle", "a, b, c", "a + b + c"), ("area", "trapezoid", "a, b, height", "(a + b) / 2 * height"), ("volume", "cube", "side", "side ** 3"),
+    ("surface", "cube", "side", "6 * side ** 2"), ("volume", "sphere", "radius", f"4 / 3 * {_PI} * radius ** 3"), ("surface", "sphere", "radius", f"4 * {_PI} * radius ** 2"),
+    ("volume", "cylinder", "radius, height", f"{_PI} * radius ** 2 * height"), ("volume", "cone", "radius, height", f"{_PI} * radius ** 2 * height / 3"),
+    ("volume", "box", "width, height, depth", "width * height * depth"), ("diagonal", "rectangle", "width, height", "(width ** 2 + height ** 2) ** 0.5"),
+    ("hypotenuse", "right triangle", "a, b", "(a * a + b * b) ** 0.5"),
+)  # fmt: skip
+_SEQUENCES = (
+    ("squares", "square numbers", "i * i"), ("cubes", "cubes", "i ** 3"), ("even_numbers", "positive even numbers", "2 * i"), ("odd_numbers", "odd numbers", "2 * i - 1"),
+    ("powers_of_two", "powers of two, starting with 2", "2 ** i"), ("powers_of_three", "powers of three, starting with 3", "3 ** i"), ("triangular_numbers", "triangular numbers", "i * (i + 1) // 2"),
+    ("multiples_of_three", "multiples of three", "3 * i"), ("multiples_of_seven", "multiples of seven", "7 * i"), ("reciprocals", "reciprocals of the natural numbers", "1 / i"),
+)  # fmt: skip
+_KEYS = (
+    ("length", "their length", "len(word)"), ("last_letter", "their last letter", "word[-1]"), ("lowercase", "the alphabet, ignoring case", "word.lower()"),
+    ("vowels", "their number of vowels", 'sum(c in "aeiou" for c in word.lower())'), ("first_letter", "their first letter", "word[0]"), ("reversed", "their letters from the end", "word[::-1]"),
+)  # fmt: skip
+_FIELDS = ("price", "age", "score", "weight", "quantity", "salary", "points")
+_RECORD_ACTIONS = (
+    ("total", "returns the sum of the {f} of a list of dictionaries", 'return sum(record["{f}"] for record in records)'),
+    ("average", "computes the average {f} of a list of dictionaries", 'return sum(record["{f}"] for record in records) / len(records)'),
+    ("highest", "returns the dictionary with the highest {f}", 'return max(records, key=lambda record: record["{f}"])'),
+    ("lowest", "returns the dictionary with the lowest {f}", 'return min(records, key=lambda record: record["{f}"])'),
+    ("sort_by", "sorts a list of dictionaries by {f}", 'return sorted(records, key=lambda record: record["{f}"])'),
+    ("group_by", "groups a list of dictionaries by {f}", 'groups = {{}}\n    for record in records:\n        groups.setdefault(record["{f}"], []).append(record)\n    return groups'),
+    ("collect", "returns a list of the {f} of every dictionary in a list", 'return [record["{f}"] for record in records]'),
+)  # fmt: skip
+_NOUNS = (
+    ("Book", "title", "author", "pages"), ("Person", "name", "email", "age"), ("Car", "make", "model", "year"), ("Student", "name", "subject", "grade"), ("Product", "name", "category", "price"),
+    ("Movie", "title", "director", "year"), ("Song", "title", "artist", "length"), ("Employee", "name", "role", "salary"), ("City", "name", "country", "population"), ("Point", "x", "y", "z"),
+    ("Rectangle", "color", "width", "height"), ("Planet", "name", "color", "radius"), ("Recipe", "name", "author", "minutes"), ("Ticket", "event", "seat", "price"), ("Dog", "name", "breed", "age"),
+)  # fmt: skip
+
+
+@cache
+def all_tasks() -> tuple[Task, ...]:
+    """The written tasks and those of all families; names are unique."""
+    named = {task.name: task for task in _combined()}
+    named.update({task.name: task for task in written_tasks()})
+    return tuple(named.values())
+
+
+def _combined() -> Iterator[Task]:
+    yield from _pipelines()
+    yield from _texts()
+    for a, b, e in _UNITS:
+        yield _task(
+            "units",
+            f"{a}_to_{b}",
+            a,
+            f"return {e}",
+            (f"converts {a} to {b}", f"turns a value in {a} into {b}", f"takes {a} and returns {b}"),
+            ([20.0], [0.0], [100.0]),
+        )
+    for what, shape, parameters, e in _SHAPES:
+        count = parameters.count(",") + 1
+        says = (
+            f"computes the {what} of a {shape}",
+            f"returns the {what} of a {shape}",
+            f"calculates a {shape}'s {what}",
+        )
+        yield _task(
+            "shapes",
+            f"{shape.replace(' ', '_')}_{what}",
+            parameters,
+            f"return {e}",
+            says,
+            ([3.0, 4.0, 5.0][:count], [1.0, 2.0, 2.5][:count]),
+        )
+    for name, words, e in _SEQUENCES:
+        yield _task(
+            "sequences",
+            f"first_{name}",
+            "n",
+            f"return [{e} for i in range(1, n + 1)]",
+            (f"returns the first n {words}", f"lists the first n {words}", f"generates n {words}"),
+            ([4], [0]),
+        )
+        yield _task(
+            "sequences",
+            f"sum_of_{name}",
+            "n",
+            f"return sum({e} for i in range(1, n + 1))",
+            (
+                f"returns the sum of the first n {words}",
+                f"adds up the first n {words}",
+                f"computes the total of the first n {words}",
+            ),
+            ([4], [0]),
+        )
+    yield from _sorting()
+    yield from _records()
+    yield from _plain_classes()
+
+
+def _pipelines() -> Iterator[Task]:
+    for (p, p_words, condition), (m, m_words, e), (a, says, also, body) in product(
+        _PREDICATES, _MAPS, _AGGREGATES
+    ):
+        if (a == "count" and m) or (a in ("list", "sum", "max", "min", "product", "count") and not (p or m)):
+            continue
+        where = f" if {condition}" if condition else ""
+        each = f"{e} for x in numbers{where}"
+        lines = body.format(
+            e=each,
+            x=e,
+            f=where,
+            c=f"\n        if {condition}:" if condition else "",
+            i=" " * (12 if condition else 8),
+        )
+        name = "_".join(part for part in (a if a != "list" else "", m and f"{m}_of" if p else m, p) if part)
+        name = name if a != "list" else f"list_{name}"
+        words = tuple(text.format(m=m_words, p=p_words) for text in (says, also))
+        yield _task("pipelines", name, "numbers", lines, words, tuple([numbers] for numbers in _NUMBERS))
+
+
+def _texts() -> Iterator[Task]:
+    for (name, words, e), (a, says, also, body) in product(_CLASSES, _TEXT_ACTIONS):
+        texts = (says.format(c=words), also.format(c=words))
+        yield _task("texts", f"{a}_{name}", "text", body.format(e=e), texts, tuple([text] for text in _TEXTS))
+
+
+def _sorting() -> Iterator[Task]:
+    for (key, words, e), is_down in product(_KEYS, (False, True)):
+        down, name = (
+            (", reverse=True" if is_down else ""),
+            f"sort_words_by_{key}{'_descending' if is_down else ''}",
+        )
+        order = " in descending order" if is_down else ""
+        says = (
+            f"sorts a list of words by {words}{order}",
+            f"orders words by {words}{order}",
+            f"returns the words sorted by {words}{order}",
+        )
+        yield _task(
+            "sorting",
+            name,
+            "words",
+            f"return sorted(words, key=lambda word: {e}{down})",
+            says,
+            tuple([words] for words in _WORDS),
+        )
+
+
+def _records() -> Iterator[Task]:
+    for field, (action, says, body) in product(_FIELDS, _RECORD_ACTIONS):
+        records = [{"name": "a", field: 3}, {"name": "b", field: 1}, {"name": "c", field: 3}]
+        text = says.format(f=field)
+        yield _task(
+            "records",
+            f"{action}_{field}",
+            "records",
+            body.format(f=field),
+            (text, text.replace("a list of dictionaries", "records").replace("the dictionary", "the record")),
+            ([records],),
+        )
+
+
+def _plain_classes() -> Iterator[Task]:
+    values = ("'a'", "'b'", "3")
+    for noun, *fields in _NOUNS:
+        listed = ", ".join(fields)
+        spoken = f"{fields[0]}, {fields[1]} and {fields[2]}"
+        assigned = "\n".join(f"        self.{field} = {field}" for field in fields)
+        shown = ", ".join(f"{{self.{field}!r}}" for field in fields)
+        code = f'class {noun}:\n    def __init__(self, {listed}):\n{assigned}\n\n    def __repr__(self):\n        return f"{noun}({shown})"'
+        check = (
+            f"thing = {noun}({', '.join(values)})",
+            *(f"assert thing.{field} == {value}" for field, value in zip(fields, values, strict=True)),
+        )
+        says = (
+            f"has a {spoken}",
+            f"models a {noun.lower()} with {spoken}",
+            f"stores the {spoken} of a {noun.lower()}",
+        )
+        yield Task(
+            noun,
+            f"a class {noun} with {spoken}",
+            says,
+            code,
+            (*check, f"assert repr(thing) == \"{noun}('a', 'b', 3)\""),
+            _is_held_out(noun),
+            "plain classes",
+        )
+        lines = "\n".join(f"    {field}: {'int' if at == 2 else 'str'}" for at, field in enumerate(fields))
+        data = f"from dataclasses import dataclass\n\n\n@dataclass\nclass {noun}Data:\n{lines}"
+        says = (
+            f"is a dataclass with {spoken}",
+            f"stores {spoken} as a dataclass",
+            f"is a data class of a {noun.lower()} with {spoken}",
+        )
+        yield Task(
+            f"{noun}Data",
+            f"a dataclass of a {noun.lower()} with {spoken}",
+            says,
+            data,
+            (
+                f"thing = {noun}Data({', '.join(values)})",
+                f"assert thing == {noun}Data({', '.join(values)})",
+                f"assert thing.{fields[0]} == 'a'",
+            ),
+            _is_held_out(f"{noun}Data"),
+            "dataclasses",
+        )
+
+
+def _task(
+    family: str, name: str, parameters: str, body: str, says: tuple[str, ...], inputs: tuple[list[Any], ...]
+) -> Task:
+    code = f"def {name}({parameters}):\n    {body}"
+    space: dict[str, Any] = {}
+    exec(code, space)  # noqa: S102 - written above
+    checks = tuple(_check(name, arguments, space[name](*arguments)) for arguments in inputs)
+    topic = name.replace("_", " ")
+    return Task(name, topic, says, code, checks, _is_held_out(name), family)
+
+
+def _check(name: str, arguments: list[Any], value: Any) -> str:
+    call = f"{name}({', '.join(map(repr, arguments))})"
+    return f"assert abs({call} - {value!r}) < 1e-6" if isinstance(value, float) else f"assert {call} == {value!r}"
+
+
+def _is_held_out(name: str) -> bool:
+    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % HELD_OUT_ONE_IN == 0
