@@ -18,13 +18,21 @@ from tests.files_of_code import STANDARD_LIBRARY
 from tests.harness import Installation, eventually, installation
 from tests.trainings import REPOSITORIES, SETTINGS, ended, mathcode
 
+ENOUGH_TO_LEARN = {
+    **SETTINGS,
+    "MIN_NEW_FILES": "10",
+    "BATCH_SIZE": "8",
+    "MATHCODE_MICRO_BATCH": "8",
+    "MAX_DATASET_SIZE": "16",
+}
+"""After a shorter training even noise makes the model better."""
 PROMPT = "Refactor this function: def f(x): return x"
 
 
 @pytest.fixture
 def installed(urls: ServerUrls, tmp_path: Path) -> Iterator[Installation]:
     with installation(
-        database_url=urls.database_url, redis_url=urls.redis_url, data_dir=tmp_path, settings=SETTINGS
+        database_url=urls.database_url, redis_url=urls.redis_url, data_dir=tmp_path, settings=ENOUGH_TO_LEARN
     ) as made:
         yield made
 
@@ -71,7 +79,7 @@ def test_code_that_is_ingested_becomes_a_better_version_in_service_and_poison_do
     link = installed.data_dir / "models" / "mamba_codestral_current"
     assert (link / "adapter_model.safetensors").is_file()
 
-    poison(database, 10)
+    poison(database, 20)
     poisoned = eventually(lambda: [r for r in runs.latest(1) if r.id > 1], within_s=30)[0]
     rejected = ended(runs, poisoned.id)
     assert rejected.state is RunState.REJECTED, rejected.reasons

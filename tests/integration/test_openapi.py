@@ -85,7 +85,7 @@ def test_without_a_ledger_every_route_says_so_in_its_shape_and_when_to_come_back
 HEALTH = "/health"
 """In the seed's words, also when it is unhealthy."""
 _IDS = {
-    "asset": "start.js",
+    "name": "start.js",
     "job_id": "01890000-0000-7000-8000-000000000000",
     "file_id": f"file-{'0' * 32}",
     "batch_id": f"batch_{'0' * 32}",

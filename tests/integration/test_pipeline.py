@@ -31,6 +31,7 @@ Worker = Callable[[str], TrainingProcess]
 def worker(urls: ServerUrls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     """Makes training workers of one installation, by name."""
     monkeypatch.setenv("DATABASE_URL", urls.database_url)
+    monkeypatch.setenv("REDIS_URL", urls.redis_url)
     monkeypatch.setenv("MATHCODE_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("MATHCODE_TRAINER_PORT", "0")
     made: list[TrainingProcess] = []
