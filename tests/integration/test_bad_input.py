@@ -131,7 +131,7 @@ def test_every_route_has_one_shape_for_its_errors(running: Installation) -> None
     """
     asked = 0
     for path, operations in running.get("/openapi.json").json()["paths"].items():
-        target = re.sub(r"{\w+}", "x", path.replace("{run_id}", "999999"))
+        target = re.sub(r"{\w+}", "x", path.replace("{run_id}", "999999").replace("{number}", "999999"))
         attempts = [("PATCH", b"", {405})]
         posted = {403} if path.startswith(("/v1/versions/", "/v1/training")) else {400, 404}
         absent = {"post": posted}
