@@ -41,7 +41,8 @@ def check_models(settings: Settings) -> Iterator[Finding]:
         yield from _cards(settings, GpuReader(settings.visible_devices).read())
         yield from _cuda()
     else:
-        yield ok("device", f"profile {settings.profile} on the CPU: no card is needed")
+        why = f"; not full: {settings.obstacle_to_full}" if settings.profile_choice is Profile.AUTO else ""
+        yield ok("device", f"profile {settings.profile} on the CPU: no card is needed{why}")
     for model in ModelName:
         yield from _access(model, settings)
 

@@ -4,7 +4,7 @@
 #   bash training/mini/on_gpu.sh MODEL OUT [DEADLINE_S] [options of training.mini.train ...]
 #
 # MODEL is mathstral, codestral, or both (at once; each on a card of its own where there are two). Results: OUT/MODEL/model (the hub's layout, bf16),
-# losses.json, quality.json, log.txt. A checkpoint is written every minute, so a run that is cut off leaves one.
+# losses.json, quality.json, log.txt. START=EARLIER goes on from EARLIER/MODEL/model. A checkpoint is written every minute, so a run that is cut off leaves one.
 set -u
 model=$1 out=$2 deadline=${3:-570}
 shift $(( $# < 3 ? $# : 3 ))
@@ -27,7 +27,7 @@ train() {  # model, workers, options
   shift 2
   mkdir -p "$out/$name"
   python3 -W ignore -m training.mini.train --model "$name" --minutes 60 --deadline-s $(( deadline - (SECONDS - begun) )) \
-    --workers "$workers" --out "$out/$name" "$@" 2>&1 | tee "$out/$name/log.txt"
+    --workers "$workers" --out "$out/$name" ${START:+--start "$START/$name/model"} "$@" 2>&1 | tee "$out/$name/log.txt"
   return "${PIPESTATUS[0]}"
 }
 
