@@ -59,7 +59,7 @@ def _cards(settings: Settings, cards: tuple[Gpu, ...]) -> Iterator[Finding]:
         )
         if card.memory_total_bytes < needed:
             remedy = f"both models in {settings.weights} want {needed / GIB:.0f} GiB: use MATHCODE_WEIGHTS=nf4"
-            yield warning("card", words, f"{remedy}, or a card for each (docs/deployment.md)")
+            yield warning("card", words, f"{remedy}, or a card for each (docs/get_started.md)")
         else:
             yield ok("card", words)
 
