@@ -22,7 +22,9 @@ from core.messages import ModelName
 from core.model_versions import VersionStore
 from ensemble.base_hash import base_hash
 from ensemble.engine.tiny import ensure_tiny_checkpoint
+from stack.layout import Layout
 from stack.servers import EmbeddedServers, ServerUrls
+from stack.services import publish as publish_services
 from tests.adapters import write_adapter
 from tests.harness import ROOT, Installation, installation
 from training.publishing import FOLDER, Publisher
@@ -57,6 +59,16 @@ def follow_the_page(heading: str, installed: Installation, *, cwd: Path) -> None
     typed = ["bash", "-euc", "\n".join(lines)]
     done = subprocess.run(typed, cwd=cwd, env=variables, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_embedded_server_is_found_by_the_line_of_the_page(tmp_path: Path) -> None:
+    (line,) = re.findall(r"^\$ (eval .*)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    layout, url = Layout(tmp_path), "postgresql://mathcode:-a_B9@/mathcode?host=%2Frun%2F$x"
+    layout.create()
+    publish_services(layout, {"REDIS_URL": "redis://nobody", "DATABASE_URL": url})
+    typed = ["bash", "-euc", f'{line}\nprintf %s "$DATABASE_URL"']
+    variables = {"PATH": os.environ["PATH"], "MATHCODE_DATA_DIR": str(tmp_path)}
+    assert subprocess.run(typed, env=variables, capture_output=True, text=True, check=True).stdout == url
 
 
 def programs() -> Path:
