@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -57,6 +58,17 @@ def test_no_page_asks_another_host_for_anything(site: Path) -> None:
     assert [
         path.name for path in site.rglob("*.css") if re.search(r"url\([\"']?(https?:)?//", path.read_text())
     ] == []
+
+
+@pytest.mark.parametrize("picture", sorted((ROOT / "docs" / "pictures").glob("*.svg")), ids=lambda path: path.name)
+def test_every_picture_is_shown_named_and_for_light_and_dark(picture: Path) -> None:
+    text = picture.read_text(encoding="utf-8")
+    assert "href" not in text  # nothing is fetched
+    assert "prefers-color-scheme: dark" in text
+    root = ElementTree.fromstring(text)  # noqa: S314  it is ours
+    assert [child.tag.rpartition("}")[2] for child in root][:2] == ["title", "desc"]
+    shown = f"](pictures/{picture.name})"
+    assert any(shown in (ROOT / "docs" / name).read_text(encoding="utf-8") for name in DOCUMENTS)
 
 
 @pytest.mark.parametrize(
