@@ -20,6 +20,7 @@ _TOPICS = {
     RouteLabel.OTHER: _items(lexicon.GENERAL),
 }
 _LANGUAGES = _items(lexicon.LANGUAGES)
+_TOOLS = _items(lexicon.TOOLS)
 _PREFIXES = (
     "please ",
     "Hello, could you help me? ",
@@ -106,6 +107,7 @@ def _filled(chance: random.Random, text: str, label: RouteLabel) -> str:
         "{T}": topic[0].upper() + topic[1:],
         "{b}": bare,
         "{l}": language,
+        "{k}": chance.choice(_TOOLS),
         "{f}": "_".join(bare.lower().replace("'", "").split()[:3]),
         "{n}": str(chance.randint(2, 97)),
         "{m}": str(chance.randint(2, 900)),
