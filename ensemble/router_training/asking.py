@@ -30,6 +30,18 @@ def openings() -> tuple[str, ...]:
     return _read("openings")
 
 
+@cache
+def prefixes() -> tuple[str, ...]:
+    """Courtesies and marks before a prompt."""
+    return _read("prefixes")
+
+
+@cache
+def suffixes() -> tuple[str, ...]:
+    """The same behind it."""
+    return _read("suffixes")
+
+
 def _read(name: str) -> tuple[str, ...]:
     content = files("ensemble.router_training").joinpath("ways", f"{name}.txt").read_text(encoding="utf-8")
     return tuple(way.strip("\n") for way in content.split("\n%%\n"))
