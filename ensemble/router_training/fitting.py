@@ -31,7 +31,7 @@ TEMPERATURES = [(30 + 2 * step) / 100 for step in range(136)]
 
 @dataclass(frozen=True, slots=True)
 class Folds:
-    """A model for each source that never saw it, and its calibrated probabilities (rows, labels) of the prompts."""
+    """A model for each source that never saw it, and its calibrated probabilities (rows, labels) of prompts."""
 
     models: dict[str, Fitted]
     probabilities: list[list[float]]

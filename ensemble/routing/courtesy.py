@@ -10,22 +10,22 @@ import re
 
 READ_CHARACTERS = 240
 
-POLITE = frozenset(
-    """
-    hi hello hey hiya dear good morning afternoon evening day greetings there assistant sir madam friend friends all
-    everyone please kindly pls plz thanks thank thx cheers many lot lots much so very really you your yours time help
-    helping helps helped assistance support attention appreciate appreciated appreciation grateful thankful glad happy
-    be been being would could can will may might should do does mind kind nice great if it its that this these the
-    following below a an of to in on at for from with me my mine us our i im ive id m ve d s am we is are was were
-    wondering wonder hope hoping fine well doing today busy know moment bother bothering sorry excuse pardon favour
-    favor question questions request one some need want like love have has got here out look advance answer reply
-    response ask asking new just quick quickly best regards sincerely truly urgent asap soon welcome any possible
-    possibly as and or but able let hear looking forward inconvenience kindest warm
-    """.split()
-)
-_CORE = frozenset("thanks thank thx please cheers kindly many i we best".split())
-_MARKS = frozenset(".!?:;,\n。！？：，")  # noqa: RUF001 (full-width marks are meant)
-_ENDS = frozenset(".!?\n。！？")  # noqa: RUF001
+_WORDS = """
+    a able advance afternoon all am an and answer any appreciate appreciated appreciation are as asap ask
+    asking assistance assistant at attention be been being below best bother bothering busy but can cheers
+    could d day dear do does doing evening everyone excuse favor favour fine following for forward friend
+    friends from glad good got grateful great greetings happy has have hear hello help helped helping helps
+    here hey hi hiya hope hoping i id if im in inconvenience is it its ive just kind kindest kindly know let
+    like look looking lot lots love m madam many may me might mind mine moment morning much my need new nice
+    of on one or our out pardon please pls plz possible possibly question questions quick quickly really
+    regards reply request response s should sincerely sir so some soon sorry support thank thankful thanks
+    that the there these this thx time to today truly urgent us ve very want warm was we welcome well were
+    will with wonder wondering would you your yours
+"""
+POLITE = frozenset(_WORDS.split())
+_CORE = frozenset(["thanks", "thank", "thx", "please", "cheers", "kindly", "many", "i", "we", "best"])
+_MARKS = frozenset(".!?:;,\n。！？：，")
+_ENDS = frozenset(".!?\n。！？")
 _TOKEN = re.compile(r"\w+|\n|[^\w\s]")
 _FIRST = re.compile(r"(?i)\s*(?:(?:can|could|would|will) you )?(?:please|kindly|pls) +(?=\S)")
 
