@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64, help="that each model writes")
     parser.add_argument("--at-once", type=int, nargs="+", default=[1, 8], help="jobs in the system")
     given = parser.parse_args()
-    with own_stack(print) as stack:
+    with own_stack(lambda _: None) as stack:
         measure(stack.api_url, jobs=2, tokens=given.tokens, at_once=1)  # warm
         print(f"{'strategy':<12}{'at once':>8}{'jobs':>6}{'seconds p50':>13}{'worst':>8}{'read':>8}{'written':>9}")
         for at_once in given.at_once:

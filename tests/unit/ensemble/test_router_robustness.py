@@ -12,10 +12,13 @@ from core.messages import RouteLabel, TaskType
 from core.settings import Settings
 from ensemble.router_files import MOST_BYTES, SHIPPED, build_router
 from ensemble.router_training.generator import typos
+from ensemble.routing.labelled_prompts import parse_rows
 from ensemble.routing.labels import GENERAL_CERTAINTY, LABELS, decide
+from tests.harness import ROOT
 from tests.pace import slowness
 
 ROUTER = build_router(Settings())
+LABELLED = ROOT.parent / "shared" / "routing" / "dev.jsonl"
 MOST_FLIPS = 0.05
 MIB = 2**20
 
@@ -67,15 +70,17 @@ CHANGES: dict[str, Callable[[str], str]] = {
     "wrapped": lambda prompt: f"[INST] {prompt} [/INST]",
 }
 
-_TALK = """hello there;hello;hi;hey there;good morning;good night;how are you?;thank you very much;bye bye;ok;who are you?;
-tell me a joke;I am bored;what is your name?;hola;bonsoir;Guten Abend;grazie mille;你好;こんにちは;привет;안녕하세요;مرحبا;
-😀😀😀;nice weather today;what should I cook?"""
+_TALK = """
+hello there;hello;hi;hey there;good morning;good night;how are you?;thank you very much;bye bye;ok;who are you?;
+tell me a joke;I am bored;what is your name?;hola;bonsoir;Guten Abend;grazie mille;你好;こんにちは;привет;
+안녕하세요;مرحبا;😀😀😀;nice weather today;what should I cook?
+"""
 TALK = [prompt.strip() for prompt in _TALK.split(";")]
 
 SNIPPETS = {
     "Python": "def total(items):\n    return sum(item.price for item in items if item.sold)",
     "JavaScript": "const names = users.filter(u => u.active).map(u => u.name);\nconsole.log(names);",
-    "TypeScript": "interface User { id: number; name?: string }\nexport const find = (id: number): User => users[id];",
+    "TypeScript": "interface User { id: number; name?: string }\nexport const one = (i: number): User => all[i];",
     "Java": "public class Main {\n  public static void main(String[] args) { System.out.println(args[0]); }\n}",
     "C": "#include <stdio.h>\nint main(void) { char *s = malloc(8); puts(s); return 0; }",
     "C++": "std::vector<std::string> words;\nfor (const auto& w : words) std::cout << w << std::endl;",
@@ -199,6 +204,19 @@ def test_bytes_of_a_program_are_routed_with_reasons() -> None:
         route = ROUTER.route(prompt)
         assert route.reasons
         assert not route.is_fallback
+
+
+def test_prompts_of_others_are_as_steady() -> None:
+    """On every tenth of the labelled prompts, where they lie beside the repository."""
+    if not LABELLED.exists():
+        pytest.skip("the labelled prompts are not here")
+    with LABELLED.open(encoding="utf-8") as lines:
+        prompts = [row.prompt for row in parse_rows(lines)][::10]
+    before = [ROUTER.route(prompt).task_type for prompt in prompts]
+    for name, change in CHANGES.items():
+        after = [ROUTER.route(change(prompt)).task_type for prompt in prompts]
+        flipped = sum(old is not new for old, new in zip(before, after, strict=True))
+        assert flipped <= MOST_FLIPS * len(prompts), name
 
 
 def test_time_for_five_hundred_characters() -> None:
