@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import requests
 
 from core.database import Database
 from core.feedback import FeedbackStore, LabelKind
-from tests.harness import Installation, eventually
+from tests.harness import ROOT, Installation, eventually
 
 MATH, CODE = "Solve the equation x = 1", "Debug this Python program"
 CHAT = "/v1/chat/completions"
@@ -107,6 +110,16 @@ def test_what_was_said_of_a_job_is_replaced_and_goes_with_it(running: Installati
         assert requests.delete(f"{running.url}/v1/jobs/{job}", timeout=30).ok
         assert [each for each in labels() if each.prompt == f"{MATH} once"] == []
     assert running.post(path, {"rating": "up"}).status_code == 404
+
+
+def test_too_little_use_promotes_nothing(running: Installation, tmp_path: Path) -> None:
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "Prove it", "label": "MATH"}\n', encoding="utf-8")
+    finished = subprocess.run(
+        [sys.executable, "-m", "cli.main", "router", "train", str(tmp_path / "prompts.jsonl"), "--with-feedback"],
+        cwd=ROOT, env=running.environment, capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    assert re.match(r"not promoted: there are \d+ labels from use: at least 30 are needed\n$", finished.stdout)
+    assert not (running.data_dir / "router").exists()
 
 
 @pytest.mark.parametrize("body", [{}, {"rating": "sideways"}, {"label": "poetry"}, {"stars": 5}, []])
