@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from api.app import create_app
 from api.openapi import build
 from cli.main import main
-from core.settings import read_settings, variables
+from core.settings import load_settings, read_settings, variables
 from tasks.queues import QueueName
 from tests.harness import ROOT
 
@@ -173,13 +173,29 @@ def test_every_route_named_in_passing_exists(document: str, routes: set[tuple[st
     assert [(path, method) for method, path in named if not is_served(path, method.lower(), routes)] == []
 
 
-def test_the_readme_shows_what_route_prints(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def explained() -> list[Any]:
+    """Each `route --explain` under which a document shows what is printed."""
+    shown = re.compile(r"^\$ (mathcode route --explain.*)\n((?:[^$`].*\n)+)", re.MULTILINE)
+    found = [
+        pytest.param(*match.groups(), id=document)
+        for document in DOCUMENTS
+        for match in shown.finditer((ROOT / document).read_text(encoding="utf-8"))
+    ]
+    assert found
+    return found
+
+
+@pytest.mark.parametrize(("line", "shown"), explained())
+def test_what_a_document_shows_of_route_is_printed(
+    line: str, shown: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`...` stands for lines that are left out."""
     monkeypatch.setenv("MATHCODE_DATA_DIR", str(tmp_path))
-    block = next(block for block in BLOCK.findall((ROOT / "README.md").read_text()) if "route --explain" in block)
-    line, *shown = re.search(r"^\$ (mathcode route --explain.*\n(?:[^$].*\n)*)", block, re.MULTILINE)[
-        1
-    ].splitlines()
+    load_settings.cache_clear()
     printed = CliRunner().invoke(main, shlex.split(line, comments=True)[1:])
+    load_settings.cache_clear()
     assert printed.exit_code == 0
     lines = iter(printed.stdout.splitlines())
-    assert [said for said in shown if said.strip() != "..." and said not in lines] == []
+    assert [said for said in shown.splitlines() if said.strip() != "..." and said not in lines] == [], (
+        printed.stdout
+    )
