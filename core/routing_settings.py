@@ -22,7 +22,7 @@ class RoutingSettings(BaseModel):
     )
     router_threshold: float = env(
         "MATHCODE_ROUTER_THRESHOLD",
-        0.94,
+        0.75,
         "Learned router: both models answer where the likelier one alone is enough with less than this "
         "probability. `mathcode router calibrate` chooses it on your prompts.",
         ge=0,

@@ -139,10 +139,12 @@ class Usage(_Shape):
 
 
 class ChoiceOrigin(_Shape):
-    """Which job a choice was, and who answered it."""
+    """Which job a choice was, how it was routed, and who answered it."""
 
     id: str
     task_type: TaskType
+    confidence: float
+    router: str
     degraded: bool
     model: str
 

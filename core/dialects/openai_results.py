@@ -32,6 +32,8 @@ def render_origin(job: Job) -> dict[str, Any]:
     return {
         "id": job.id,
         "task_type": job.route.task_type,
+        "confidence": job.route.confidence,
+        "router": job.route.version,
         "degraded": answer.degraded,
         "model": answer.model_used,
     }

@@ -17,6 +17,7 @@ from ensemble.router_training.promotion import compare, find_obstacle
 from ensemble.routing.classifier import parse_weights
 from ensemble.routing.labelled_prompts import parse_rows
 from ensemble.routing.measures import Row, choose_point, curve, report, sure
+from ensemble.routing.plotting import print_curve
 
 MOST_CALLS = 1.35
 FEEDBACK = "feedback"
@@ -43,6 +44,7 @@ def _from_sources(rows: list[Row]) -> bytes:
     print("\n".join(report(rows, folds.probabilities)))
     points = curve(sure(rows), folds.probabilities)
     point = choose_point(points, MOST_CALLS)
+    print("\n" + "\n".join(print_curve(points, point)))
     print(f"\nserved {point.served:.3f} at {point.calls:.2f} calls with threshold {point.threshold:.2f}")
     print(f"temperature on sources left out: {folds.temperature:.2f}")
     return render(lesson.fit_all(), folds.temperature)

@@ -1,7 +1,7 @@
 """Ways of asking, read from `ways/*.txt`, where a line of `%%` parts one from the next.
 
 In them `{t}` stands for a topic ("a heap"), `{T}` for it at the start of a sentence, `{b}` without its article,
-`{f}` as the name of a function, `{l}` for a programming language, `{n}` and `{m}` for numbers.
+`{f}` as the name of a function, `{l}` for a programming language, `{k}` for a tool, `{n}` and `{m}` for numbers.
 """
 
 from __future__ import annotations
@@ -28,6 +28,18 @@ def details(label: RouteLabel) -> tuple[str, ...]:
 def openings() -> tuple[str, ...]:
     """What is said before the question, whatever it is."""
     return _read("openings")
+
+
+@cache
+def prefixes() -> tuple[str, ...]:
+    """Courtesies and marks before a prompt."""
+    return _read("prefixes")
+
+
+@cache
+def suffixes() -> tuple[str, ...]:
+    """The same behind it."""
+    return _read("suffixes")
 
 
 def _read(name: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +20,7 @@ from ensemble.routing.measures import Row
 
 GENERATED = 1600
 """Prompts of our own for each class."""
-DISTURBED_SHARE = 0.3
+DISTURBED_SHARE = 0.5
 SEED = 0
 STRENGTH = 6.0
 REAL_SHARE = 0.3
@@ -31,8 +31,9 @@ TEMPERATURES = [(30 + 2 * step) / 100 for step in range(136)]
 
 @dataclass(frozen=True, slots=True)
 class Folds:
-    """Calibrated probabilities (rows, labels) of each prompt by a model that never saw its source."""
+    """A model for each source that never saw it, and its calibrated probabilities (rows, labels) of prompts."""
 
+    models: dict[str, Fitted]
     probabilities: list[list[float]]
     temperature: float
 
@@ -72,16 +73,22 @@ def read_table(prompts: Sequence[str]) -> Table:
     return build_table([features(prompt, piece_weight=PIECE_WEIGHT) for prompt in prompts], BUCKETS)
 
 
-def leave_one_source_out(lesson: Lesson) -> Folds:
-    """Fit once without each source; the temperature is the one of least log-loss over all sources left out."""
-    rows, logits = lesson.rows, torch.zeros(len(lesson.rows), len(LABELS), dtype=torch.float64)
+def fit_without_each(lesson: Lesson) -> Iterator[tuple[str, Fitted]]:
+    """Each source, and what was learned without it."""
     start = lesson.fit_all()
-    for source in sorted({row.source for row in rows}):
-        kept = [row.source != source for row in rows]
-        out = ~torch.tensor(kept)
-        logits[out] = lesson.fit(kept, start).logits(lesson.table)[: len(rows)][out]
+    for source in sorted({row.source for row in lesson.rows}):
+        yield source, lesson.fit([row.source != source for row in lesson.rows], start)
+
+
+def leave_one_source_out(lesson: Lesson) -> Folds:
+    """The temperature is the one of least log-loss over all sources left out."""
+    rows, logits = lesson.rows, torch.zeros(len(lesson.rows), len(LABELS), dtype=torch.float64)
+    models = dict(fit_without_each(lesson))
+    for source, model in models.items():
+        out = torch.tensor([row.source == source for row in rows])
+        logits[out] = model.logits(lesson.table)[: len(rows)][out]
     temperature = find_temperature(logits, lesson.truth[: len(rows)], _share_sources(rows))
-    return Folds(torch.softmax(logits / temperature, dim=1).tolist(), temperature)
+    return Folds(models, torch.softmax(logits / temperature, dim=1).tolist(), temperature)
 
 
 def find_temperature(logits: Tensor, truth: Tensor, weight: Tensor) -> float:

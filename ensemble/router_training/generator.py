@@ -20,32 +20,8 @@ _TOPICS = {
     RouteLabel.OTHER: _items(lexicon.GENERAL),
 }
 _LANGUAGES = _items(lexicon.LANGUAGES)
-_PREFIXES = (
-    "please ",
-    "Hello, could you help me? ",
-    "Hi! ",
-    "I would like your help. ",
-    "Bitte: ",
-    "Por favor, ",
-    "S'il vous plaît, ",
-    "请 ",
-    "You are a helpful assistant. ",
-    "[INST] ",
-    "Question: ",
-    "Task: ",
-)
-_SUFFIXES = (
-    " Thank you!",
-    " Thanks in advance.",
-    " Be brief.",
-    " Explain your answer.",
-    " [/INST]",
-    " Danke!",
-    " Merci.",
-    " 谢谢",
-    " Take your time.",
-    "\n\nAnswer:",
-)
+_TOOLS = _items(lexicon.TOOLS)
+_GAPS = (" ", " ", "\n", "\n\n")
 
 
 def generate(count: int, seed: int) -> list[Example]:
@@ -63,16 +39,16 @@ def augment(examples: list[Example], seed: int, share: float = 0.5) -> list[Exam
 def disturb(chance: random.Random, prompt: str) -> str:
     kind = chance.randrange(6)
     if kind == 0:
-        return chance.choice(_PREFIXES) + prompt
+        return chance.choice(asking.prefixes()) + chance.choice(_GAPS) + prompt
     if kind == 1:
-        return prompt + chance.choice(_SUFFIXES)
+        return prompt + chance.choice(_GAPS) + chance.choice(asking.suffixes())
     if kind == 2:
         return typos(chance, prompt)
     if kind == 3:
         return prompt.lower() if chance.random() < 0.6 else prompt.upper()
     if kind == 4:
         return "  " + prompt.replace(" ", "  ") + "\n\n"
-    return chance.choice(_PREFIXES) + typos(chance, prompt) + chance.choice(_SUFFIXES)
+    return " ".join((chance.choice(asking.prefixes()), typos(chance, prompt), chance.choice(asking.suffixes())))
 
 
 def typos(chance: random.Random, prompt: str, share: float = 0.03) -> str:
@@ -106,6 +82,7 @@ def _filled(chance: random.Random, text: str, label: RouteLabel) -> str:
         "{T}": topic[0].upper() + topic[1:],
         "{b}": bare,
         "{l}": language,
+        "{k}": chance.choice(_TOOLS),
         "{f}": "_".join(bare.lower().replace("'", "").split()[:3]),
         "{n}": str(chance.randint(2, 97)),
         "{m}": str(chance.randint(2, 900)),

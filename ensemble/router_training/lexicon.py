@@ -268,3 +268,22 @@ LANGUAGES = """
     Python; JavaScript; TypeScript; Java; C++; C; C#; Go; Rust; Ruby; PHP; Kotlin; Swift; Scala; Haskell; SQL;
     Bash; PowerShell; R; Lua; Perl; Dart; MATLAB; HTML and CSS; Terraform; VBA; Solidity; Assembly
 """
+
+TOOLS = """
+    React; Vue; Angular; Svelte; Django; Flask; FastAPI; Spring Boot; Laravel; Rails; Express; ASP.NET Core;
+    Electron; Flutter; SwiftUI; Jetpack Compose; Qt; GTK; Unity; Godot; Unreal Engine; Blender; OpenGL; Vulkan;
+    WebGL; Three.js; D3; matplotlib; Plotly; ggplot2; seaborn; Bokeh; pandas; Polars; Spark; Kafka; Airflow;
+    dbt; Snowflake; BigQuery; Redshift; PostgreSQL; MySQL; SQLite; MongoDB; Cassandra; Neo4j; DynamoDB; Redis;
+    Elasticsearch; RabbitMQ; Docker; Kubernetes; Helm; Terraform; Ansible; Jenkins; GitLab CI; GitHub Actions;
+    nginx; Apache; HAProxy; Prometheus; Grafana; Splunk; AWS Lambda; EC2; S3; Azure Functions; Google Cloud Run;
+    Firebase; Supabase; Cloudflare Workers; WordPress; Drupal; Joomla; Shopify; Magento; Salesforce; SAP;
+    Dynamics 365; SharePoint; Excel VBA; Google Apps Script; AutoCAD; SolidWorks macros; ArcGIS; QGIS; LaTeX;
+    Emacs; Vim; VS Code; IntelliJ; PyTorch; TensorFlow; Keras; JAX; scikit-learn; XGBoost; Hugging Face;
+    LangChain; llama.cpp; OpenCV; spaCy; NLTK; gensim; Streamlit; Gradio; Selenium; Playwright; Cypress; pytest;
+    JUnit; Jest; cocotb; Verilog; SystemVerilog; VHDL; Arduino; ESP32; STM32; Raspberry Pi; ROS; MQTT; Modbus;
+    CAN bus; Bluetooth LE; gRPC; GraphQL; OpenAPI; OAuth; Keycloak; LDAP; Active Directory; PowerShell; systemd;
+    cron; bash; awk; sed; tmux; Git; Subversion; Maven; Gradle; npm; webpack; Vite; Tailwind; Bootstrap;
+    Next.js; Nuxt; Astro; HTMX; jQuery; XAML; WPF; WinForms; Xamarin; MAUI; Tkinter; Roblox Studio; Minecraft
+    plugins; Discord bots; Telegram bots; Slack apps; Twilio; Stripe; Solana; Ethereum; Odoo; Power BI; Tableau;
+    Home Assistant; Asterisk; FreeRADIUS; OpenVPN; WireGuard; iptables; Proxmox; VMware; Hyper-V
+"""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from zlib import crc32
 
+from ensemble.routing.courtesy import without_courtesy
+
 BUCKETS = 1 << 16
 HEAD_CHARACTERS = 3_072
 TAIL_CHARACTERS = 1_024
@@ -80,7 +82,8 @@ class Reading:
 
 
 def read(prompt: str) -> Reading:
-    """Features of `prompt`; of a long one the first and the last characters are read."""
+    """Features of `prompt` without its courtesies; of a long one the first and the last characters are read."""
+    prompt = without_courtesy(prompt)
     if len(prompt) > HEAD_CHARACTERS + TAIL_CHARACTERS:
         prompt = f"{prompt[:HEAD_CHARACTERS]}\n{prompt[-TAIL_CHARACTERS:]}"
     tokens = [_shape(token) for token in _TOKEN.findall(prompt.lower())]

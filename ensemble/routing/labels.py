@@ -10,7 +10,7 @@ from core.messages import RouteLabel, TaskType
 LABELS = (RouteLabel.CODE, RouteLabel.HYBRID, RouteLabel.MATH, RouteLabel.OTHER)
 """In the order of the columns of the weights."""
 
-GENERAL_CERTAINTY = 0.7
+GENERAL_CERTAINTY = 0.85
 
 Chances = Mapping[RouteLabel, float]
 
