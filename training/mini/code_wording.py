@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from training.mini.tasks import Task
-from training.mini.wording import Split, phrasings_of, roughened
+from training.mini.wording import Split, drawn, further, roughened
 
 _FUNCTION = (
     "Write a Python function that {d}.", "Write a function that {d}.", "Implement a function that {d}", "Create a Python function that {d}.", "Is there a short way in Python to get code that {d}?",
@@ -13,18 +13,22 @@ _FUNCTION = (
     "Write a function in Python which {d}.", "Show me a function that {d}.", "Code a function that {d}.", "Help me write a Python function that {d}.", "What would a Python function look like that {d}?",
     "Implement a Python function which {d}.", "Write code that {d}.", "Write a short Python function that {d}.", "Develop a function that {d}.", "I want a Python function that {d}.",
     "Write a method that {d}.", "Write a Python program that {d}.",
+    *further("code: function"),
 )  # fmt: skip
 _IMPERATIVE = (
     "{i} in Python.", "Write code to {i}.", "How can I {i} in Python?", "Write a Python function to {i}.", "Write a program to {i}.",
     "Implement a function to {i}.", "How do you {i} in Python?", "In Python, {i}.", "Create a function to {i}", "Show Python code to {i}.",
+    *further("code: imperative"),
 )  # fmt: skip
 _TOPIC = (
     "Implement {t} in Python", "Implement {t}.", "Write {t} in Python.", "Python code for {t}", "Write a Python implementation of {t}.", "Show an implementation of {t} in Python.",
     "Code {t} in Python.", "How is {t} implemented in Python?", "Give me an example of {t} in Python.", "Write code for {t}.", "I need {t} in Python.", "Implement {t} in Python 3.",
+    *further("code: topic"),
 )  # fmt: skip
 _CLASS = (
     "Write a Python class that {d}.", "Implement a class that {d}.", "Create a class that {d}.", "Write a class {n} that {d}.", "Define a Python class {n} which {d}.",
     "I need a class that {d}.", "Give me a Python class that {d}.", "Implement a Python class {n} that {d}", "Write a class in Python that {d}.", "Show me a class that {d}.",
+    *further("code: class"),
 )  # fmt: skip
 _NAMED = (
     " Call it `{n}`.",
@@ -68,7 +72,7 @@ def ask_for(task: Task, rng: random.Random, split: Split) -> tuple[str, str]:
         old, new = rng.choice(_SWAPS)
         says = says.replace(old, new, 1)
     frames = _frames(task, rng, says, with_topic=frames_split is split)
-    frame = rng.choice(phrasings_of(frames, frames_split))
+    frame = drawn(frames, rng, frames_split)
     text = frame.format(d=says, i=imperative(says), t=task.topic, n=task.name)
     name = task.name
     if (

@@ -29,6 +29,7 @@ _NAMES = (
     "Sara",
     "Tom",
     "Yuki",
+    "Aisha", "Bruno", "Carlos", "Dina", "Elif", "Fritz", "Gina", "Hana", "Ivan", "Julia", "Karl", "Lena", "Mia", "Noah", "Olga", "Peter", "Rosa", "Samir", "Tina", "Umar", "Vera", "Will", "Xenia", "Zoe", "Alex", "Maria", "John", "Lucy", "Max", "Eva", "Leo", "Nora", "Oscar", "Ruth", "Simon", "Tara", "Victor", "Wanda", "Adam", "Bella",
 )
 _THINGS = (
     "apples",
@@ -43,12 +44,15 @@ _THINGS = (
     "cards",
     "pencils",
     "coins",
+    "eggs", "balls", "shells", "flowers", "toys", "candies", "beads", "keys", "tiles", "bricks", "roses", "lemons", "cups", "plates", "badges", "photos", "chairs", "buttons", "magazines", "postcards", "muffins", "sandwiches", "notebooks", "candles", "bottles", "pears", "peaches", "nails", "screws", "sweets", "balloons", "crayons", "rulers", "shirts", "socks", "plums", "seeds", "stones", "bananas", "envelopes",
 )
+
+_MONEY = ("euros", "dollars", "pounds", "euros", "dollars", "francs", "crowns")
 
 
 def _names(rng: random.Random) -> dict[str, str]:
     p, q = rng.sample(_NAMES, 2)
-    return {"p": p, "q": q, "t": rng.choice(_THINGS)}
+    return {"p": p, "q": q, "t": rng.choice(_THINGS), "x": rng.choice(_MONEY)}
 
 
 def _shopping(rng: random.Random) -> Problem:
@@ -120,7 +124,7 @@ def _clock(rng: random.Random) -> Problem:
         f"speed = {distance} / {minutes} * 60 = {distance * 60} / {minutes} = {decimal(tenths, 1)} km/h, rounded to one decimal",
     )
     return Problem(
-        {"a": a, "b": b, "d": str(distance)},
+        {**_names(rng), "a": a, "b": b, "d": str(distance)},
         steps,
         f"{decimal(tenths, 1)} km/h",
         f"Abs(Rational({distance * 60},{minutes})-Rational({tenths},10))<=Rational(1,20)",
@@ -214,7 +218,7 @@ def _consecutive(rng: random.Random) -> Problem:
         f"x = {total - shift}/{count} = {n}",
     )
     return Problem(
-        {"k": "two" if count == 2 else "three", "s": str(total)},
+        {**_names(rng), "k": "two" if count == 2 else "three", "s": str(total)},
         steps,
         answer,
         f"sum(range({n},{n + count}))=={total}",
@@ -230,10 +234,11 @@ def _recipe(rng: random.Random) -> Problem:
     )
     return Problem(
         {
+            **_names(rng),
             "n": str(people),
             "g": str(grams * people),
             "w": str(wanted),
-            "i": rng.choice(("flour", "rice", "sugar", "pasta", "butter")),
+            "i": rng.choice(("flour", "rice", "sugar", "pasta", "butter", "meat", "cheese", "fish", "potatoes", "oats")),
         },
         steps,
         f"{total} g",
