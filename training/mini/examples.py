@@ -11,7 +11,7 @@ from pathlib import Path
 from core.messages import ChatMessage, GenerationRequest, ModelName, Strategy, TaskType
 from ensemble.prompting import compose
 from training.mini import algebra, arithmetic, calculus, numbers, stories
-from training.mini.code_wording import ask_for
+from training.mini.code_wording import ask_for, imperative, paraphrased
 from training.mini.families import all_tasks
 from training.mini.problem import Kind
 from training.mini.talk import small_talk
@@ -159,9 +159,9 @@ def continue_docstring(task: Task, rng: random.Random, split: Split) -> Example 
         return None
     head, body = task.code.split("\n", 1)
     says = rng.choice(task.descriptions[:2] if split is Split.TRAIN else task.descriptions)
+    if split is Split.TRAIN:
+        says = paraphrased(task, says, rng)
     if rng.random() < 0.5:
-        from training.mini.code_wording import imperative
-
         says = imperative(says)
     text = f'{head}\n    """{says[0].upper()}{says[1:]}."""\n'
     if rng.random() < 0.5:

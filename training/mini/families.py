@@ -20,11 +20,12 @@ _PREDICATES = (
     ("positive", "positive numbers", "x > 0"), ("negative", "negative numbers", "x < 0"),
     ("multiples_of_three", "multiples of three", "x % 3 == 0"), ("greater_than_two", "numbers greater than 2", "x > 2"),
     ("below_five", "numbers below 5", "x < 5"), ("multiples_of_five", "multiples of 5", "x % 5 == 0"),
+    ("greater_than_ten", "numbers greater than 10", "x > 10"), ("multiples_of_four", "multiples of 4", "x % 4 == 0"), ("nonzero", "numbers other than 0", "x != 0"),
 )  # fmt: skip
 _MAPS = (
     ("", "", "x"), ("squares", "squares of the ", "x * x"), ("cubes", "cubes of the ", "x ** 3"),
     ("doubles", "doubles of the ", "2 * x"), ("absolute_values", "absolute values of the ", "abs(x)"),
-    ("negatives", "negatives of the ", "-x"), ("halves", "halves of the ", "x / 2"),
+    ("negatives", "negatives of the ", "-x"), ("halves", "halves of the ", "x / 2"), ("triples", "triples of the ", "3 * x"),
 )  # fmt: skip
 _AGGREGATES = (
     ("sum", "returns the sum of the {m}{p} in a list", "adds up the {m}{p} of a list", "return sum({e})"),
@@ -55,6 +56,9 @@ _UNITS = (
     ("days", "hours", "days * 24"), ("hours", "seconds", "hours * 3600"), ("weeks", "days", "weeks * 7"), ("minutes", "hours", "minutes / 60"),
     ("degrees", "radians", "degrees * 3.141592653589793 / 180"), ("radians", "degrees", "radians * 180 / 3.141592653589793"),
     ("liters", "gallons", "liters / 3.785411784"), ("gallons", "liters", "gallons * 3.785411784"),
+    ("fahrenheit", "kelvin", "(fahrenheit - 32) * 5 / 9 + 273.15"), ("kelvin", "fahrenheit", "(kelvin - 273.15) * 9 / 5 + 32"), ("seconds", "minutes", "seconds / 60"), ("seconds", "hours", "seconds / 3600"), ("hours", "days", "hours / 24"), ("days", "weeks", "days / 7"), ("days", "minutes", "days * 1440"), ("years", "months", "years * 12"),
+    ("months", "years", "months / 12"), ("meters", "kilometers", "meters / 1000"), ("kilometers", "meters", "kilometers * 1000"), ("meters", "centimeters", "meters * 100"), ("centimeters", "meters", "centimeters / 100"), ("millimeters", "inches", "millimeters / 25.4"), ("feet", "inches", "feet * 12"), ("inches", "feet", "inches / 12"), ("yards", "meters", "yards * 0.9144"), ("meters", "yards", "meters / 0.9144"),
+    ("grams", "kilograms", "grams / 1000"), ("kilograms", "grams", "kilograms * 1000"), ("ounces", "grams", "ounces * 28.349523125"), ("grams", "ounces", "grams / 28.349523125"), ("liters", "milliliters", "liters * 1000"), ("milliliters", "liters", "milliliters / 1000"), ("bytes", "kilobytes", "bytes / 1024"), ("kilobytes", "bytes", "kilobytes * 1024"), ("joules", "calories", "joules / 4.184"), ("calories", "joules", "calories * 4.184"),
 )  # fmt: skip
 _PI = "3.141592653589793"
 _SHAPES = (
@@ -76,7 +80,7 @@ _KEYS = (
     ("length", "their length", "len(word)"), ("last_letter", "their last letter", "word[-1]"), ("lowercase", "the alphabet, ignoring case", "word.lower()"),
     ("vowels", "their number of vowels", 'sum(c in "aeiou" for c in word.lower())'), ("first_letter", "their first letter", "word[0]"), ("reversed", "their letters from the end", "word[::-1]"),
 )  # fmt: skip
-_FIELDS = ("price", "age", "score", "weight", "quantity", "salary", "points")
+_FIELDS = ("price", "age", "score", "weight", "quantity", "salary", "points", "height", "rating", "distance", "stock", "year", "length")
 _RECORD_ACTIONS = (
     ("total", "returns the sum of the {f} of a list of dictionaries", 'return sum(record["{f}"] for record in records)'),
     ("average", "computes the average {f} of a list of dictionaries", 'return sum(record["{f}"] for record in records) / len(records)'),
@@ -90,6 +94,18 @@ _NOUNS = (
     ("Book", "title", "author", "pages"), ("Person", "name", "email", "age"), ("Car", "make", "model", "year"), ("Student", "name", "subject", "grade"), ("Product", "name", "category", "price"),
     ("Movie", "title", "director", "year"), ("Song", "title", "artist", "length"), ("Employee", "name", "role", "salary"), ("City", "name", "country", "population"), ("Point", "x", "y", "z"),
     ("Rectangle", "color", "width", "height"), ("Planet", "name", "color", "radius"), ("Recipe", "name", "author", "minutes"), ("Ticket", "event", "seat", "price"), ("Dog", "name", "breed", "age"),
+    ("Lamp", "color", "brand", "watts"), ("House", "street", "city", "rooms"), ("Team", "name", "coach", "points"), ("Game", "title", "genre", "players"), ("Phone", "brand", "model", "memory"),
+    ("Computer", "brand", "model", "price"), ("Teacher", "name", "subject", "age"), ("Doctor", "name", "field", "age"), ("Patient", "name", "illness", "age"), ("Customer", "name", "email", "orders"),
+    ("Invoice", "number", "customer", "amount"), ("Order", "number", "product", "quantity"), ("Country", "name", "capital", "population"), ("River", "name", "country", "length"), ("Mountain", "name", "country", "height"),
+    ("Lake", "name", "country", "depth"), ("School", "name", "city", "pupils"), ("Course", "title", "teacher", "hours"), ("Room", "number", "floor", "seats"), ("Hotel", "name", "city", "rooms"),
+    ("Flight", "number", "airline", "seats"), ("Train", "number", "line", "cars"), ("Bus", "line", "driver", "seats"), ("Ship", "name", "harbor", "length"), ("Cat", "name", "color", "age"),
+    ("Bird", "name", "species", "weight"), ("Horse", "name", "breed", "age"), ("Tree", "species", "place", "height"), ("Flower", "name", "color", "petals"), ("Fruit", "name", "color", "weight"),
+    ("Drink", "name", "flavor", "volume"), ("Meal", "name", "cook", "calories"), ("Shirt", "color", "brand", "size"), ("Shoe", "brand", "color", "size"), ("Watch", "brand", "model", "price"),
+    ("Camera", "brand", "model", "zoom"), ("Chair", "color", "material", "height"), ("Table", "material", "shape", "width"), ("Photo", "title", "artist", "width"), ("Painting", "title", "painter", "year"),
+    ("Poem", "title", "poet", "lines"), ("Article", "title", "author", "words"), ("Email", "sender", "subject", "size"), ("Message", "sender", "text", "time"), ("Event", "name", "place", "guests"),
+    ("Concert", "band", "place", "seats"), ("Album", "title", "band", "songs"), ("Actor", "name", "country", "films"), ("Athlete", "name", "sport", "medals"), ("Player", "name", "team", "goals"),
+    ("Club", "name", "city", "members"), ("Museum", "name", "city", "rooms"), ("Bridge", "name", "river", "length"), ("Star", "name", "color", "mass"), ("Coin", "country", "metal", "value"),
+    ("Stamp", "country", "motif", "value"),
 )  # fmt: skip
 
 
@@ -110,7 +126,7 @@ def _combined() -> Iterator[Task]:
             f"{a}_to_{b}",
             a,
             f"return {e}",
-            (f"converts {a} to {b}", f"turns a value in {a} into {b}", f"takes {a} and returns {b}"),
+            (f"converts {a} to {b}", f"turns a value in {a} into {b}", f"changes {a} into {b}", f"computes {b} from {a}", f"gives the {b} for a number of {a}", f"expresses {a} in {b}", f"takes {a} and returns {b}"),
             ([20.0], [0.0], [100.0]),
         )
     for what, shape, parameters, e in _SHAPES:
@@ -118,6 +134,8 @@ def _combined() -> Iterator[Task]:
         says = (
             f"computes the {what} of a {shape}",
             f"returns the {what} of a {shape}",
+            f"finds the {what} of a given {shape}",
+            f"takes the sizes of a {shape} and gives its {what}",
             f"calculates a {shape}'s {what}",
         )
         yield _task(
@@ -134,7 +152,7 @@ def _combined() -> Iterator[Task]:
             f"first_{name}",
             "n",
             f"return [{e} for i in range(1, n + 1)]",
-            (f"returns the first n {words}", f"lists the first n {words}", f"generates n {words}"),
+            (f"returns the first n {words}", f"lists the first n {words}", f"gives a list of the first n {words}", f"makes a list with n {words}", f"generates n {words}"),
             ([4], [0]),
         )
         yield _task(
@@ -145,6 +163,8 @@ def _combined() -> Iterator[Task]:
             (
                 f"returns the sum of the first n {words}",
                 f"adds up the first n {words}",
+                f"sums the first n {words}",
+                f"gives the sum of n {words}, from the first on",
                 f"computes the total of the first n {words}",
             ),
             ([4], [0]),
@@ -191,6 +211,8 @@ def _sorting() -> Iterator[Task]:
         says = (
             f"sorts a list of words by {words}{order}",
             f"orders words by {words}{order}",
+            f"puts a list of words in the order of {words}{order}",
+            f"arranges words by {words}{order}",
             f"returns the words sorted by {words}{order}",
         )
         yield _task(
@@ -232,6 +254,10 @@ def _plain_classes() -> Iterator[Task]:
         says = (
             f"has a {spoken}",
             f"models a {noun.lower()} with {spoken}",
+            f"represents a {noun.lower()} by its {spoken}",
+            f"holds the {spoken} of a {noun.lower()}",
+            f"describes a {noun.lower()} and has the attributes {spoken}",
+            f"is a {noun.lower()} with {spoken}",
             f"stores the {spoken} of a {noun.lower()}",
         )
         yield Task(
@@ -248,6 +274,11 @@ def _plain_classes() -> Iterator[Task]:
         says = (
             f"is a dataclass with {spoken}",
             f"stores {spoken} as a dataclass",
+            f"is a dataclass for a {noun.lower()} with the fields {spoken}",
+            f"is a data class that describes a {noun.lower()} by {spoken}",
+            f"represents a {noun.lower()} with {spoken} as a data class",
+            f"holds the {spoken} of a {noun.lower()} and is a dataclass",
+            f"is decorated with @dataclass and describes a {noun.lower()} with {spoken}",
             f"is a data class of a {noun.lower()} with {spoken}",
         )
         yield Task(

@@ -70,21 +70,26 @@ def _parts(phrasing: str) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(piece.split("|")) if at % 2 else (piece,) for at, piece in enumerate(pieces))
 
 
-@cache
 def further(name: str) -> tuple[str, ...]:
     """The phrasings of the files under the headings that contain `name`, in order.
 
     A heading is `# one kind, another kind`; each other line is a phrasing.
     """
-    found: list[str] = []
+    return tuple(_written().get(name, ()))
+
+
+@cache
+def _written() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
     for path in sorted(_FOLDER.glob("*.txt")):
-        names: tuple[str, ...] = ()
+        names: list[str] = []
         for line in path.read_text(encoding="utf-8").splitlines():
             if line.startswith("# "):
-                names = tuple(line[2:].split(", "))
-            elif line and name in names:
-                found.append(line.replace("\\n", "\n"))
-    return tuple(found)
+                names = line[2:].split(", ")
+            elif line:
+                for name in names:
+                    found.setdefault(name, []).append(line.replace("\\n", "\n"))
+    return found
 
 
 def seeded(seed: int, split: Split, name: str) -> random.Random:
