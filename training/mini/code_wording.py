@@ -108,7 +108,9 @@ def paraphrased(task: Task, says: str, rng: random.Random) -> str:
 @cache
 def _swapped(says: str) -> tuple[str, ...]:
     """`says` with one pair of words exchanged, each way that there is."""
-    return tuple(re.sub(rf"\b{old}\b", new, says, count=1) for old, new in _SWAPS if re.search(rf"\b{old}\b", says))
+    fitting = [(old, new) for old, new in _SWAPS if old in says]
+    made = [re.sub(rf"\b{old}\b", new, says, count=1) for old, new in fitting]
+    return tuple(other for other in made if other != says)
 
 
 def _descriptions(task: Task, rng: random.Random, split: Split) -> tuple[tuple[str, ...], Split]:
