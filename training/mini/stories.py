@@ -8,25 +8,20 @@ from fractions import Fraction
 from training.mini.arithmetic import decimal
 from training.mini.problem import Kind, Problem, show
 
-_NAMES = tuple(
-    (
-        "Anna Ben Clara David Emma Farid Grace Hugo Ines Jonas Kim Lea "
-        "Marco Nina Omar Paula Ravi Sara Tom Yuki Aisha Bruno Carlos Dina "
-        "Elif Fritz Gina Hana Ivan Julia Karl Lena Mia Noah Olga Peter "
-        "Rosa Samir Tina Umar Vera Will Xenia Zoe Alex Maria John Lucy "
-        "Max Eva Leo Nora Oscar Ruth Simon Tara Victor Wanda Adam Bella "
-    ).split()
-)
-_THINGS = tuple(
-    (
-        "apples pens books marbles stamps cookies tickets stickers oranges cards pencils coins "
-        "eggs balls shells flowers toys candies beads keys tiles bricks roses lemons "
-        "cups plates badges photos chairs buttons magazines postcards muffins sandwiches notebooks candles "
-        "bottles pears peaches nails screws sweets balloons crayons rulers shirts socks plums "
-        "seeds stones bananas envelopes "
-    ).split()
-)
-
+_NAMES = (
+    "Anna", "Ben", "Clara", "David", "Emma", "Farid", "Grace", "Hugo", "Ines", "Jonas", "Kim", "Lea",
+    "Marco", "Nina", "Omar", "Paula", "Ravi", "Sara", "Tom", "Yuki", "Aisha", "Bruno", "Carlos", "Dina",
+    "Elif", "Fritz", "Gina", "Hana", "Ivan", "Julia", "Karl", "Lena", "Mia", "Noah", "Olga", "Peter",
+    "Rosa", "Samir", "Tina", "Umar", "Vera", "Will", "Xenia", "Zoe", "Alex", "Maria", "John", "Lucy",
+    "Max", "Eva", "Leo", "Nora", "Oscar", "Ruth", "Simon", "Tara", "Victor", "Wanda", "Adam", "Bella",
+)  # fmt: skip
+_THINGS = (
+    "apples", "pens", "books", "marbles", "stamps", "cookies", "tickets", "stickers", "oranges", "cards", "pencils", "coins",
+    "eggs", "balls", "shells", "flowers", "toys", "candies", "beads", "keys", "tiles", "bricks", "roses", "lemons",
+    "cups", "plates", "badges", "photos", "chairs", "buttons", "magazines", "postcards", "muffins", "sandwiches", "notebooks", "candles",
+    "bottles", "pears", "peaches", "nails", "screws", "sweets", "balloons", "crayons", "rulers", "shirts", "socks", "plums",
+    "seeds", "stones", "bananas", "envelopes",
+)  # fmt: skip
 _MONEY = ("euros", "dollars", "pounds", "euros", "dollars", "francs", "crowns")
 
 

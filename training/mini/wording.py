@@ -12,6 +12,7 @@ from pathlib import Path
 
 HELD_OUT_EVERY = 5
 _FOLDER = Path(__file__).with_name("phrasings")
+_MARKS = re.compile(r"[:;,.?`$]")
 _CHOICE = re.compile(r"<([^<>]*)>")
 
 
@@ -47,9 +48,11 @@ def drawn(phrasings: tuple[str, ...], rng: random.Random, split: Split) -> str:
             return text
 
 
-def form_of(text: str) -> str:
-    """`text` without what `roughened` changes at its ends: two phrasings of one form are the same."""
-    return text.lower().rstrip(".? ")
+@cache
+def form_of(phrasing: str) -> str:
+    """`phrasing` without capitals, marks and politeness: two of one form are the same question."""
+    bare = " ".join(_MARKS.sub(" ", phrasing).lower().split())
+    return bare.removeprefix("could you ").removeprefix("can you ").removeprefix("please ")
 
 
 @cache
