@@ -56,13 +56,14 @@ _OTHER_NAMES = (
     "evaluate",
     "helper",
 )
+_ARTICLE = re.compile(r"\b([Aa]) (?=array|item|entry|element|integer|average)")
 _SWAPS = (
     ("computes", "calculates"), ("checks whether", "tests if"), ("checks whether", "determines whether"), ("a string", "a text"), ("a list", "an array"), ("returns", "gives back"),
     ("finds", "determines"), ("a number", "an integer"), ("removes", "deletes"), ("counts", "returns the number of times for"), ("a list of numbers", "some numbers"), ("dictionary", "dict"),
     ("greatest", "largest"), ("smallest", "lowest"), ("a list", "a given list"), ("a string", "a given string"), ("returns", "outputs"), ("numbers", "values"),
     ("finds", "computes"), ("finds", "searches for"), ("returns", "gets"), ("returns", "gives"), ("returns", "produces"), ("computes", "determines"), ("computes", "works out"), ("computes", "finds"),
-    ("greatest", "biggest"), ("greatest", "maximum"), ("smallest", "minimum"), ("smallest", "least"), ("largest", "greatest"), ("a list", "a Python list"), ("list", "array"), ("lists", "arrays"),
-    ("element", "item"), ("elements", "items"), ("elements", "entries"), ("elements", "values"), ("element", "entry"), ("number", "integer"), ("numbers", "integers"), ("string", "text"), ("text", "string"),
+    ("greatest", "biggest"), ("greatest", "maximum"), ("smallest", "minimum"), ("smallest", "least"), ("largest", "greatest"), ("a list", "a Python list"), ("list", "array"),
+    ("element", "item"), ("elements", "items"), ("elements", "entries"), ("elements", "values"), ("element", "entry"), ("numbers", "integers"), ("string", "text"), ("text", "string"),
     ("strings", "texts"), ("words", "strings"), ("letters", "characters"), ("characters", "letters"), ("character", "letter"), ("checks", "tests"), ("checks whether", "tells if"), ("checks whether", "checks if"),
     ("checks whether", "says whether"), ("checks whether", "decides if"), ("removes", "drops"), ("removes", "takes out"), ("counts", "counts up"), ("converts", "transforms"), ("converts", "changes"), ("sorts", "orders"),
     ("sorts", "puts in order"), ("adds", "sums"), ("the sum", "the total"), ("dictionary", "mapping"), ("dictionaries", "dicts"), ("dictionaries", "records"), ("index", "position"), ("position", "index"), ("average", "mean"),
@@ -109,8 +110,8 @@ def paraphrased(task: Task, says: str, rng: random.Random) -> str:
 def _swapped(says: str) -> tuple[str, ...]:
     """`says` with one pair of words exchanged, each way that there is."""
     fitting = [(old, new) for old, new in _SWAPS if old in says]
-    made = [re.sub(rf"\b{old}\b", new, says, count=1) for old, new in fitting]
-    return tuple(other for other in made if other != says)
+    made = (re.sub(rf"\b{old}\b", new, says, count=1) for old, new in fitting)
+    return tuple(_ARTICLE.sub(r"\1n ", other) for other in made if other != says)
 
 
 def _descriptions(task: Task, rng: random.Random, split: Split) -> tuple[tuple[str, ...], Split]:

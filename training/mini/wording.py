@@ -100,6 +100,8 @@ def seeded(seed: int, split: Split, name: str) -> random.Random:
     return random.Random(f"{seed}/{split}/{name}")
 
 
+_QUESTIONS = ("What", "How", "Which", "Is ", "In ", "If ", "For ", "Where", "I ", "Can ", "Could ", "Please ")
+_POLITE = ("Please ", "Can you ", "Hi, ", "Could you please ")
 _LEADS = ("Question: ", "Q: ", "Task: ", "Solve this: ", "Exercise: ", "Problem: ", "Quick question: ", "Homework: ", "1) ", "Hello! ", "User: ")  # fmt: skip
 
 
@@ -110,7 +112,8 @@ def roughened(text: str, rng: random.Random) -> str:
     if rng.random() < 0.1:
         text = text.rstrip(".?!") if "!" not in text[-2:] else text
     if rng.random() < 0.05:
-        text = rng.choice(("Please ", "Can you ", "Hi, ", "Could you please ")) + text[0].lower() + text[1:]
+        polite = ("Hi, ", "Hello, ") if text.startswith(_QUESTIONS) else _POLITE
+        text = rng.choice(polite) + text[0].lower() + text[1:]
     if rng.random() < 0.04:
         text = rng.choice(_LEADS) + text
     if rng.random() < 0.04:

@@ -125,8 +125,9 @@ def test_descriptions_become_requests() -> None:
 
 
 STORIES_AND_WEAK = (
-    "derivatives", "derivatives by the product rule", "integrals", "definite integrals", "values of polynomials", "linear equations with brackets", "systems of equations", "determinants",
-    "eigenvalues", "remainders", "powers", "factorials", "medians", *(kind.name for kind in stories.KINDS),
+    "derivatives", "derivatives by the product rule", "integrals", "definite integrals", "values of polynomials",
+    "linear equations with brackets", "systems of equations", "determinants", "eigenvalues", "remainders",
+    "powers", "factorials", "medians", *(kind.name for kind in stories.KINDS),
 )  # fmt: skip
 
 
