@@ -215,7 +215,7 @@ def _plain_classes() -> Iterator[Task]:
             f"thing = {noun}({', '.join(values)})",
             *(f"assert thing.{field} == {value}" for field, value in zip(fields, values, strict=True)),
         )
-        says = (
+        says: tuple[str, ...] = (
             f"has a {spoken}",
             f"models a {noun.lower()} with {spoken}",
             f"represents a {noun.lower()} by its {spoken}",
