@@ -153,14 +153,20 @@ def answer_of(task: Task, name: str) -> str:
     return text
 
 
+def _trained(task: Task) -> tuple[str, ...]:
+    return task.descriptions[:-1] if len(task.descriptions) > 2 else task.descriptions
+
+
 def continue_docstring(task: Task, rng: random.Random, split: Split) -> Example | None:
     """Bare text that ends after a docstring, to be continued; only for single functions."""
     if not task.code.startswith(f"def {task.name}(") or "\n\n\n" in task.code:
         return None
+    if split is Split.HELD_OUT and len(task.descriptions) < 3:
+        return None  # it has no words that are never trained
     head, body = task.code.split("\n", 1)
-    says = rng.choice(task.descriptions[:2] if split is Split.TRAIN else task.descriptions)
+    says = task.descriptions[-1]
     if split is Split.TRAIN:
-        says = paraphrased(task, says, rng)
+        says = paraphrased(task, rng.choice(_trained(task)), rng)
     if rng.random() < 0.5:
         says = imperative(says)
     text = f'{head}\n    """{says[0].upper()}{says[1:]}."""\n'

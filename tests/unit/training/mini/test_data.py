@@ -216,3 +216,22 @@ def test_an_answer_continues_plain_text_where_it_ended() -> None:
 def test_a_quarter_of_the_held_out_tasks_belongs_to_no_family() -> None:
     kinds = [example.kind for example in problems(ModelName.CODESTRAL, 8)]
     assert 3 * kinds.count("held-out tasks of none") == kinds.count("held-out tasks of a family") == 30
+
+
+@pytest.mark.parametrize("model", list(ModelName))
+def test_no_prompt_that_is_measured_is_ever_trained(model: ModelName) -> None:
+    measured = {form_of(example.shown[-1].content) for example in problems(model, 20)}
+    trained = {form_of(example.shown[-1].content) for example in made(model, Split.TRAIN, 4000)}
+    assert len(measured) > 300
+    assert not trained & measured
+
+
+def test_a_docstring_is_measured_only_in_words_that_are_never_trained() -> None:
+    rng = random.Random(2)
+    for task in tasks(held_out=False):
+        example = continue_docstring(task, rng, Split.HELD_OUT)
+        assert example is None or len(task.descriptions) > 2
+        if example is not None:
+            says = task.descriptions[-1]
+            content = example.shown[-1].content.lower()
+            assert says in content or imperative(says).lower() in content or says.lower() in content
