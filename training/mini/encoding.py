@@ -59,3 +59,13 @@ class Encoder:
     def decode(self, tokens: list[int]) -> str:
         """The text of an answer, without control tokens."""
         return str(self._processor.decode([token for token in tokens if token not in (BOS, EOS)]))
+
+    def answer(self, example: Example, tokens: list[int]) -> str:
+        """The text of `tokens`, written after the prompt of `example`.
+
+        Plain text goes on where it ended, spaces included; a text decoded alone would lose its first space.
+        """
+        if example.shown[-1].role != "text":
+            return self.decode(tokens)
+        prompt = self.prompt(example)
+        return self.decode([*prompt, *tokens])[len(self.decode(prompt)) :]

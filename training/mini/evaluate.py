@@ -40,12 +40,9 @@ def evaluate_network(
     begun = time.perf_counter()
     asked = problems(model, count)
     seeds = seed_prompts(model)
-    texts = [
-        encoder.decode(answer)
-        for answer in write_greedily(
-            network, [encoder.prompt(e) for e in [*seeds, *asked]], most_tokens=most_tokens
-        )
-    ]
+    shown_all = [*seeds, *asked]
+    answers = write_greedily(network, [encoder.prompt(e) for e in shown_all], most_tokens=most_tokens)
+    texts = [encoder.answer(e, answer) for e, answer in zip(shown_all, answers, strict=True)]
     graded = grade(asked, texts[len(seeds) :], workers=max(2, os.cpu_count() or 2))
     rows = table(graded)
     for row in rows:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from core.messages import ChatMessage, GenerationRequest, ModelName, Strategy, TaskType
 from ensemble.prompting import compose
 from training.mini import algebra, arithmetic, calculus, numbers, stories
-from training.mini.code_wording import ask_for
+from training.mini.code_wording import ask_for, imperative, paraphrased
 from training.mini.families import all_tasks
 from training.mini.problem import Kind
 from training.mini.talk import small_talk
 from training.mini.tasks import Task
-from training.mini.wording import Split, phrasings_of, roughened
+from training.mini.wording import Split, drawn, further, respelled, roughened
 
-KINDS: tuple[Kind, ...] = (*arithmetic.KINDS, *algebra.KINDS, *calculus.KINDS, *numbers.KINDS, *stories.KINDS)
+KINDS: tuple[Kind, ...] = tuple(
+    replace(kind, phrasings=(*kind.phrasings, *further(kind.name)))
+    for module in (arithmetic, algebra, calculus, numbers, stories)
+    for kind in module.KINDS
+)
 _FOLDER = Path(__file__).parent
 
 
@@ -102,7 +106,7 @@ def shown(prompt: str, model: ModelName, task_type: TaskType, notes: str | None 
 def solve(kind: Kind, rng: random.Random, split: Split) -> Example:
     """One problem of `kind`."""
     problem = kind.make(rng)
-    text = rng.choice(phrasings_of(kind.phrasings, split)).format(**problem.asked)
+    text = respelled(drawn(kind.phrasings, rng, split).format(**problem.asked), rng)
     prompt = roughened(text[0].upper() + text[1:] if text[0].isalpha() and " " in text[:12] else text, rng)
     return Example(
         kind.name,
@@ -149,15 +153,21 @@ def answer_of(task: Task, name: str) -> str:
     return text
 
 
+def _trained(task: Task) -> tuple[str, ...]:
+    return task.descriptions[:-1] if len(task.descriptions) > 2 else task.descriptions
+
+
 def continue_docstring(task: Task, rng: random.Random, split: Split) -> Example | None:
     """Bare text that ends after a docstring, to be continued; only for single functions."""
     if not task.code.startswith(f"def {task.name}(") or "\n\n\n" in task.code:
         return None
+    if split is Split.HELD_OUT and len(task.descriptions) < 3:
+        return None  # it has no words that are never trained
     head, body = task.code.split("\n", 1)
-    says = rng.choice(task.descriptions[:2] if split is Split.TRAIN else task.descriptions)
+    says = task.descriptions[-1]
+    if split is Split.TRAIN:
+        says = paraphrased(task, rng.choice(_trained(task)), rng)
     if rng.random() < 0.5:
-        from training.mini.code_wording import imperative
-
         says = imperative(says)
     text = f'{head}\n    """{says[0].upper()}{says[1:]}."""\n'
     if rng.random() < 0.5:
@@ -208,7 +218,7 @@ def hybrid(model: ModelName, rng: random.Random, split: Split) -> Example:
         return _paired(model, rng, split)
     topic = rng.choice(topics())
     proof = rng.choice(topic.proofs)
-    frame = rng.choice(phrasings_of(_BOTH, split))
+    frame = drawn(_BOTH, rng, split)
     article = f"a {topic.title} algorithm" if topic.title.startswith("numerical") else topic.title
     prompt = roughened(frame.format(t=article, p=proof, P=proof[0].upper() + proof[1:]), rng)
     if model is ModelName.MATHSTRAL:
@@ -229,9 +239,9 @@ def _paired(model: ModelName, rng: random.Random, split: Split) -> Example:
     kind = next(kind for kind in KINDS if kind.name == name)
     task = _task(_PAIRED[kind.name])
     problem = kind.make(rng)
-    question = rng.choice(phrasings_of(kind.phrasings, split)).format(**problem.asked)
+    question = drawn(kind.phrasings, rng, split).format(**problem.asked)
     question = question if question[-1] in ".?!" else question + "."
-    frame = rng.choice(phrasings_of(_AND_CODE, split))
+    frame = drawn(_AND_CODE, rng, split)
     prompt = roughened(
         frame.format(q=question[0].upper() + question[1:], d=task.descriptions[0], t=task.topic), rng
     )
@@ -251,7 +261,7 @@ def proof(rng: random.Random, split: Split) -> Example:
     phrasings, text = rng.choice(proofs())
     return Example(
         "proofs",
-        shown(roughened(rng.choice(phrasings_of(phrasings, split)), rng), ModelName.MATHSTRAL, TaskType.MATH),
+        shown(roughened(drawn(phrasings, rng, split), rng), ModelName.MATHSTRAL, TaskType.MATH),
         text,
     )
 

@@ -8,6 +8,7 @@ from functools import cache
 from itertools import product
 from typing import Any
 
+from training.mini.parts import FIELDS, NOUNS, RECORD_ACTIONS, SHAPES, UNITS
 from training.mini.tasks import Task, written_tasks
 
 _NUMBERS = ([3, -1, 4, 0, -5, 9, 2, 6], [1, 2, 3, 12, 15], [-2, -7, 8])
@@ -20,11 +21,12 @@ _PREDICATES = (
     ("positive", "positive numbers", "x > 0"), ("negative", "negative numbers", "x < 0"),
     ("multiples_of_three", "multiples of three", "x % 3 == 0"), ("greater_than_two", "numbers greater than 2", "x > 2"),
     ("below_five", "numbers below 5", "x < 5"), ("multiples_of_five", "multiples of 5", "x % 5 == 0"),
+    ("greater_than_ten", "numbers greater than 10", "x > 10"), ("multiples_of_four", "multiples of 4", "x % 4 == 0"), ("nonzero", "numbers other than 0", "x != 0"),
 )  # fmt: skip
 _MAPS = (
     ("", "", "x"), ("squares", "squares of the ", "x * x"), ("cubes", "cubes of the ", "x ** 3"),
     ("doubles", "doubles of the ", "2 * x"), ("absolute_values", "absolute values of the ", "abs(x)"),
-    ("negatives", "negatives of the ", "-x"), ("halves", "halves of the ", "x / 2"),
+    ("negatives", "negatives of the ", "-x"), ("halves", "halves of the ", "x / 2"), ("triples", "triples of the ", "3 * x"),
 )  # fmt: skip
 _AGGREGATES = (
     ("sum", "returns the sum of the {m}{p} in a list", "adds up the {m}{p} of a list", "return sum({e})"),
@@ -46,27 +48,6 @@ _TEXT_ACTIONS = (
     ("has", "checks whether a string contains {c}", "tells if there are {c} in a text", "return any({e} for c in text)"),
     ("positions", "returns the positions of the {c} in a string", "lists the indices at which a text has {c}", "return [i for i, c in enumerate(text) if {e}]"),
 )  # fmt: skip
-_UNITS = (
-    ("celsius", "fahrenheit", "celsius * 9 / 5 + 32"), ("fahrenheit", "celsius", "(fahrenheit - 32) * 5 / 9"),
-    ("celsius", "kelvin", "celsius + 273.15"), ("kelvin", "celsius", "kelvin - 273.15"), ("kilometers", "miles", "kilometers / 1.609344"),
-    ("miles", "kilometers", "miles * 1.609344"), ("meters", "feet", "meters / 0.3048"), ("feet", "meters", "feet * 0.3048"),
-    ("inches", "centimeters", "inches * 2.54"), ("centimeters", "inches", "centimeters / 2.54"), ("pounds", "kilograms", "pounds * 0.45359237"),
-    ("kilograms", "pounds", "kilograms / 0.45359237"), ("hours", "minutes", "hours * 60"), ("minutes", "seconds", "minutes * 60"),
-    ("days", "hours", "days * 24"), ("hours", "seconds", "hours * 3600"), ("weeks", "days", "weeks * 7"), ("minutes", "hours", "minutes / 60"),
-    ("degrees", "radians", "degrees * 3.141592653589793 / 180"), ("radians", "degrees", "radians * 180 / 3.141592653589793"),
-    ("liters", "gallons", "liters / 3.785411784"), ("gallons", "liters", "gallons * 3.785411784"),
-)  # fmt: skip
-_PI = "3.141592653589793"
-_SHAPES = (
-    ("area", "rectangle", "width, height", "width * height"), ("perimeter", "rectangle", "width, height", "2 * (width + height)"),
-    ("area", "square", "side", "side * side"), ("perimeter", "square", "side", "4 * side"), ("area", "circle", "radius", f"{_PI} * radius ** 2"),
-    ("circumference", "circle", "radius", f"2 * {_PI} * radius"), ("area", "triangle", "base, height", "base * height / 2"),
-    ("perimeter", "triangle", "a, b, c", "a + b + c"), ("area", "trapezoid", "a, b, height", "(a + b) / 2 * height"), ("volume", "cube", "side", "side ** 3"),
-    ("surface", "cube", "side", "6 * side ** 2"), ("volume", "sphere", "radius", f"4 / 3 * {_PI} * radius ** 3"), ("surface", "sphere", "radius", f"4 * {_PI} * radius ** 2"),
-    ("volume", "cylinder", "radius, height", f"{_PI} * radius ** 2 * height"), ("volume", "cone", "radius, height", f"{_PI} * radius ** 2 * height / 3"),
-    ("volume", "box", "width, height, depth", "width * height * depth"), ("diagonal", "rectangle", "width, height", "(width ** 2 + height ** 2) ** 0.5"),
-    ("hypotenuse", "right triangle", "a, b", "(a * a + b * b) ** 0.5"),
-)  # fmt: skip
 _SEQUENCES = (
     ("squares", "square numbers", "i * i"), ("cubes", "cubes", "i ** 3"), ("even_numbers", "positive even numbers", "2 * i"), ("odd_numbers", "odd numbers", "2 * i - 1"),
     ("powers_of_two", "powers of two, starting with 2", "2 ** i"), ("powers_of_three", "powers of three, starting with 3", "3 ** i"), ("triangular_numbers", "triangular numbers", "i * (i + 1) // 2"),
@@ -75,21 +56,6 @@ _SEQUENCES = (
 _KEYS = (
     ("length", "their length", "len(word)"), ("last_letter", "their last letter", "word[-1]"), ("lowercase", "the alphabet, ignoring case", "word.lower()"),
     ("vowels", "their number of vowels", 'sum(c in "aeiou" for c in word.lower())'), ("first_letter", "their first letter", "word[0]"), ("reversed", "their letters from the end", "word[::-1]"),
-)  # fmt: skip
-_FIELDS = ("price", "age", "score", "weight", "quantity", "salary", "points")
-_RECORD_ACTIONS = (
-    ("total", "returns the sum of the {f} of a list of dictionaries", 'return sum(record["{f}"] for record in records)'),
-    ("average", "computes the average {f} of a list of dictionaries", 'return sum(record["{f}"] for record in records) / len(records)'),
-    ("highest", "returns the dictionary with the highest {f}", 'return max(records, key=lambda record: record["{f}"])'),
-    ("lowest", "returns the dictionary with the lowest {f}", 'return min(records, key=lambda record: record["{f}"])'),
-    ("sort_by", "sorts a list of dictionaries by {f}", 'return sorted(records, key=lambda record: record["{f}"])'),
-    ("group_by", "groups a list of dictionaries by {f}", 'groups = {{}}\n    for record in records:\n        groups.setdefault(record["{f}"], []).append(record)\n    return groups'),
-    ("collect", "returns a list of the {f} of every dictionary in a list", 'return [record["{f}"] for record in records]'),
-)  # fmt: skip
-_NOUNS = (
-    ("Book", "title", "author", "pages"), ("Person", "name", "email", "age"), ("Car", "make", "model", "year"), ("Student", "name", "subject", "grade"), ("Product", "name", "category", "price"),
-    ("Movie", "title", "director", "year"), ("Song", "title", "artist", "length"), ("Employee", "name", "role", "salary"), ("City", "name", "country", "population"), ("Point", "x", "y", "z"),
-    ("Rectangle", "color", "width", "height"), ("Planet", "name", "color", "radius"), ("Recipe", "name", "author", "minutes"), ("Ticket", "event", "seat", "price"), ("Dog", "name", "breed", "age"),
 )  # fmt: skip
 
 
@@ -104,20 +70,30 @@ def all_tasks() -> tuple[Task, ...]:
 def _combined() -> Iterator[Task]:
     yield from _pipelines()
     yield from _texts()
-    for a, b, e in _UNITS:
+    for a, b, e in UNITS:
         yield _task(
             "units",
             f"{a}_to_{b}",
             a,
             f"return {e}",
-            (f"converts {a} to {b}", f"turns a value in {a} into {b}", f"takes {a} and returns {b}"),
+            (
+                f"converts {a} to {b}",
+                f"turns a value in {a} into {b}",
+                f"changes {a} into {b}",
+                f"computes {b} from {a}",
+                f"gives the {b} for a number of {a}",
+                f"expresses {a} in {b}",
+                f"takes {a} and returns {b}",
+            ),
             ([20.0], [0.0], [100.0]),
         )
-    for what, shape, parameters, e in _SHAPES:
+    for what, shape, parameters, e in SHAPES:
         count = parameters.count(",") + 1
         says = (
             f"computes the {what} of a {shape}",
             f"returns the {what} of a {shape}",
+            f"finds the {what} of a given {shape}",
+            f"takes the sizes of a {shape} and gives its {what}",
             f"calculates a {shape}'s {what}",
         )
         yield _task(
@@ -134,7 +110,13 @@ def _combined() -> Iterator[Task]:
             f"first_{name}",
             "n",
             f"return [{e} for i in range(1, n + 1)]",
-            (f"returns the first n {words}", f"lists the first n {words}", f"generates n {words}"),
+            (
+                f"returns the first n {words}",
+                f"lists the first n {words}",
+                f"gives a list of the first n {words}",
+                f"makes a list with n {words}",
+                f"generates n {words}",
+            ),
             ([4], [0]),
         )
         yield _task(
@@ -145,6 +127,8 @@ def _combined() -> Iterator[Task]:
             (
                 f"returns the sum of the first n {words}",
                 f"adds up the first n {words}",
+                f"sums the first n {words}",
+                f"gives the sum of n {words}, from the first on",
                 f"computes the total of the first n {words}",
             ),
             ([4], [0]),
@@ -191,6 +175,8 @@ def _sorting() -> Iterator[Task]:
         says = (
             f"sorts a list of words by {words}{order}",
             f"orders words by {words}{order}",
+            f"puts a list of words in the order of {words}{order}",
+            f"arranges words by {words}{order}",
             f"returns the words sorted by {words}{order}",
         )
         yield _task(
@@ -204,7 +190,7 @@ def _sorting() -> Iterator[Task]:
 
 
 def _records() -> Iterator[Task]:
-    for field, (action, says, body) in product(_FIELDS, _RECORD_ACTIONS):
+    for field, (action, says, body) in product(FIELDS, RECORD_ACTIONS):
         records = [{"name": "a", field: 3}, {"name": "b", field: 1}, {"name": "c", field: 3}]
         text = says.format(f=field)
         yield _task(
@@ -219,7 +205,7 @@ def _records() -> Iterator[Task]:
 
 def _plain_classes() -> Iterator[Task]:
     values = ("'a'", "'b'", "3")
-    for noun, *fields in _NOUNS:
+    for noun, *fields in NOUNS:
         listed = ", ".join(fields)
         spoken = f"{fields[0]}, {fields[1]} and {fields[2]}"
         assigned = "\n".join(f"        self.{field} = {field}" for field in fields)
@@ -229,9 +215,13 @@ def _plain_classes() -> Iterator[Task]:
             f"thing = {noun}({', '.join(values)})",
             *(f"assert thing.{field} == {value}" for field, value in zip(fields, values, strict=True)),
         )
-        says = (
+        says: tuple[str, ...] = (
             f"has a {spoken}",
             f"models a {noun.lower()} with {spoken}",
+            f"represents a {noun.lower()} by its {spoken}",
+            f"holds the {spoken} of a {noun.lower()}",
+            f"describes a {noun.lower()} and has the attributes {spoken}",
+            f"is a {noun.lower()} with {spoken}",
             f"stores the {spoken} of a {noun.lower()}",
         )
         yield Task(
@@ -248,6 +238,11 @@ def _plain_classes() -> Iterator[Task]:
         says = (
             f"is a dataclass with {spoken}",
             f"stores {spoken} as a dataclass",
+            f"is a dataclass for a {noun.lower()} with the fields {spoken}",
+            f"is a data class that describes a {noun.lower()} by {spoken}",
+            f"represents a {noun.lower()} with {spoken} as a data class",
+            f"holds the {spoken} of a {noun.lower()} and is a dataclass",
+            f"is decorated with @dataclass and describes a {noun.lower()} with {spoken}",
             f"is a data class of a {noun.lower()} with {spoken}",
         )
         yield Task(

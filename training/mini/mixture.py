@@ -62,7 +62,7 @@ def code_example(rng: random.Random, split: Split) -> Example:
 
 @cache
 def _groups(*, held_out: bool) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
-    combined = ("pipelines", "records", "texts", "units", "sequences")
+    combined = ("pipelines", "records", "texts", "units", "sequences", "plain classes", "dataclasses")
     every = tasks(held_out=held_out)
     return tuple(t for t in every if t.family in combined), tuple(t for t in every if t.family not in combined)
 

@@ -192,6 +192,16 @@ def _pythagoras(rng: random.Random) -> Problem:
     return Problem({"a": str(a), "b": str(b)}, steps, str(c), f"sqrt({a}**2+{b}**2)=={c}")
 
 
+_MATRICES = (
+    *("[[{}, {}], [{}, {}]]",) * 5, "[[{},{}],[{},{}]]", "[{}, {}; {}, {}]", "(({}, {}), ({}, {}))", "[{} {}; {} {}]", "[[{} {}] [{} {}]]", "({}, {}; {}, {})",
+)  # fmt: skip
+
+
+def _matrix(a: int, b: int, c: int, d: int, rng: random.Random) -> str:
+    """As one of many writers notes it."""
+    return rng.choice(_MATRICES).format(a, b, c, d)
+
+
 def _eigenvalues(rng: random.Random) -> Problem:
     p, q = rng.randint(-4, 6), rng.randint(-4, 6)
     k = rng.randint(-3, 3)
@@ -210,7 +220,7 @@ def _eigenvalues(rng: random.Random) -> Problem:
     high, low = max(p, q), min(p, q)
     answer = f"{high} and {low}" if high != low else f"{high} (double)"
     return Problem(
-        {"m": f"[[{a}, {b}], [{c}, {d}]]"},
+        {"m": _matrix(a, b, c, d, rng)},
         steps,
         answer,
         f"set(Matrix([[{a},{b}],[{c},{d}]]).eigenvals())=={{{high},{low}}}",
@@ -221,7 +231,7 @@ def _determinant(rng: random.Random) -> Problem:
     a, b, c, d = (rng.randint(-9, 9) for _ in range(4))
     steps = (f"det = ad - bc = ({a})*({d}) - ({b})*({c}) = {a * d} - ({b * c}) = {a * d - b * c}",)
     return Problem(
-        {"m": f"[[{a}, {b}], [{c}, {d}]]"},
+        {"m": _matrix(a, b, c, d, rng)},
         steps,
         str(a * d - b * c),
         f"Matrix([[{a},{b}],[{c},{d}]]).det()=={a * d - b * c}",

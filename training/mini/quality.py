@@ -52,10 +52,12 @@ def problems(model: ModelName, count: int) -> list[Example]:
         found.append(
             _as(write(choose_task(rng, held_out=False), rng, Split.HELD_OUT), "known tasks, held-out words")
         )
-    fresh = tasks(held_out=True)
+    of_a_family = [task for task in tasks(held_out=True) if task.family in _FAMILIES]
+    of_none = [task for task in tasks(held_out=True) if task.family not in _FAMILIES]
     for number in range(5 * count):
         rng = seeded(SEED, Split.HELD_OUT, f"new/{number}")
-        task = fresh[number % len(fresh)]
+        fresh = of_none if number % 4 == 3 else of_a_family
+        task = fresh[number // 4 % len(fresh)] if number % 4 == 3 else fresh[number % len(fresh)]
         kind = "held-out tasks of a family" if task.family in _FAMILIES else "held-out tasks of none"
         found.append(_as(write(task, rng, Split.TRAIN), kind))
         if (example := continue_docstring(choose_task(rng, held_out=False), rng, Split.HELD_OUT)) is not None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from training.mini.wording import further
+
 FOLDER = Path(__file__).with_name("task_files")
 HELD_OUT_EVERY = 12
 """Every twelfth task of a file is never trained, unless a hybrid topic shows it."""
@@ -51,12 +53,17 @@ def _read(path: Path) -> Iterator[Task]:
         yield Task(
             name=name,
             topic=topic,
-            descriptions=tuple(line[2:] for line in lines if line.startswith("> ")),
+            descriptions=_described(name, [line[2:] for line in lines if line.startswith("> ")]),
             code="\n".join(line for line in lines if not line.startswith(("> ", "? ", "! "))).strip("\n"),
             checks=tuple(_check(line) for line in lines if line.startswith(("? ", "! "))),
             is_held_out=number % HELD_OUT_EVERY == HELD_OUT_EVERY - 1 and name not in _SHOWN,
             family=path.stem,
         )
+
+
+def _described(name: str, says: list[str]) -> tuple[str, ...]:
+    """With those of `phrasings/tasks.txt`, before the third, which stays the last and held out."""
+    return (*says[:2], *further(f"task: {name}"), *says[2:])
 
 
 def _check(line: str) -> str:
