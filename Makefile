@@ -80,8 +80,9 @@ bench-gpu: $(RUNTIME) ## Measure the engine at full 7B size on one CUDA GPU, aft
 	$(BIN)/python -m benchmarks.nf4 --json $(RESULTS)/nf4.json || failed=1; \
 	exit $$failed
 
-docs: $(RUNTIME) ## Write docs/configuration.md from the settings
+docs: $(DEV) ## Write docs/configuration.md from the settings, and all documents as a site into build/site
 	$(BIN)/python -m core.settings_reference > docs/configuration.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 # Local versions ("+cpu") and CUDA libraries differ between machines and are left to pip.
 lock: $(DEV) ## Resolve all dependencies afresh into constraints.txt

@@ -1,4 +1,4 @@
-"""`mathcode demo`: a whole stack, thirty-three prompts, one table."""
+"""`mathcode demo`: a whole stack, three answers in full, thirty more prompts in a table."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from rich.progress import (
 )
 
 from cli.client import ApiClient
-from cli.demo_prompts import demo_prompts
+from cli.demo_prompts import FIRST_PROMPTS, demo_prompts
 from cli.demo_stack import own_stack
-from cli.demo_table import print_table
+from cli.demo_table import print_answers, print_table
 from cli.views import JobView
 
-MAX_TOKENS = 48
+MAX_TOKENS = 48  # of the prompts that only the table shows
 DEADLINE_S = 900.0  # the demo ends, also where a model does not come up again
 
 
@@ -62,7 +62,8 @@ def _answer(client: ApiClient, texts: list[str], progress: Progress) -> list[Job
     submitting = progress.add_task("submitting", total=len(texts))
     submitted = []
     for text in texts:
-        submitted.append(client.submit({"prompt": text, "max_tokens": MAX_TOKENS, "deadline_s": DEADLINE_S}))
+        length = {} if text in FIRST_PROMPTS else {"max_tokens": MAX_TOKENS}
+        submitted.append(client.submit({"prompt": text, "deadline_s": DEADLINE_S, **length}))
         progress.advance(submitting)
     answering = progress.add_task("answering", total=len(texts))
     jobs = []
@@ -78,6 +79,8 @@ def _finish(progress: Progress, task: TaskID, description: str) -> None:
 
 def _print(texts: list[str], jobs: list[JobView], *, as_json: bool) -> None:
     if not as_json:
+        first = len(FIRST_PROMPTS)
+        print_answers(texts[:first], jobs[:first])
         print_table(texts, jobs)
         return
     for job in jobs:

@@ -15,9 +15,11 @@ from cli.training_progress import follow_run
 from core.database import Database
 from core.errors import Unavailable
 from core.manifests import ManifestStore
+from core.messages import ModelName
 from core.settings import load_settings
 from core.training import TrainingOptions
 from core.training_runs import Run, RunState, RunStore, Trigger
+from ensemble.models import describe_model
 
 LISTED = 10
 
@@ -86,10 +88,13 @@ def _latest(runs: RunStore) -> Run:
 
 
 def _forecast(database: Database, runs: RunStore, *, as_json: bool) -> None:
-    from training.forecast import forecast  # the tokenizer takes a second to import
+    from ensemble.engine.tokenizer import load_tokenizer  # takes a second to import
+    from training.forecast import forecast
 
-    store, options = ManifestStore(database), TrainingOptions.of(load_settings())
-    found = forecast(store, options, latest=runs.latest(LISTED))
+    settings = load_settings()
+    store, options = ManifestStore(database), TrainingOptions.of(settings)
+    tokenizer = load_tokenizer(describe_model(ModelName.CODESTRAL, settings).tokenizer_directory)
+    found = forecast(store, options, latest=runs.latest(LISTED), tokenizer=tokenizer)
     if as_json:
         click.echo(json.dumps(asdict(found)))
         return

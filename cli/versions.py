@@ -42,9 +42,12 @@ def versions(as_json: bool) -> None:
 
 @click.command()
 @click.argument("number", type=int)
-def promote(number: int) -> None:
+@click.option("--restored", is_flag=True, help="It was broken, and its files have been restored.")
+def promote(number: int, restored: bool) -> None:
     """Put version NUMBER into service; running workers switch to it with their next heartbeats."""
     with _store() as store:
+        if restored:
+            store.mend(number)
         version = store.promote(number)
         _publisher(store).settle_link()
     click.echo(f"{version.name} is in service")

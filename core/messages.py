@@ -155,6 +155,11 @@ class ChatMessage(_Message):
     content: str
 
 
+def is_bare_text(messages: tuple[ChatMessage, ...]) -> bool:
+    """Whether this is no conversation but a text to be continued."""
+    return len(messages) == 1 and messages[0].role == "text"
+
+
 class PromptForm(StrEnum):
     """How a model is shown the prompt."""
 
@@ -236,7 +241,7 @@ class Completion(_Message):
 
     `logprobs`, there only if asked for, covers the tokens of `text`: neither the token that ended it, nor tokens
     all of whose text a stop string cut away. The first token keeps the space of a word's start, which the text
-    drops.
+    drops unless it continues a bare one.
     """
 
     model: ModelName

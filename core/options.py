@@ -8,7 +8,9 @@ from enum import StrEnum
 class Profile(StrEnum):
     """Which pair of checkpoints is served."""
 
-    TINY = "tiny"  # real architectures, random weights: nonsense text, for trying the system out
+    AUTO = "auto"  # full where this machine can, else mini; settings say which of the two it came to
+    MINI = "mini"  # a small trained pair of both architectures, which comes with this project
+    TINY = "tiny"  # real architectures, random weights: nonsense text, for tests
     FULL = "full"  # the two 7B models of Mistral AI
     SCRIPTED = "scripted"  # no model: echoes of the prompt, for measuring and testing everything around models
 

@@ -7,7 +7,7 @@ Values come from, in this order: the environment, then `<data dir>/run/services.
 from __future__ import annotations
 
 import os
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -20,6 +20,7 @@ from core.errors import ConfigurationError
 from core.messages import ModelName
 from core.operating_settings import OperatingSettings
 from core.options import Device, KeyPolicy, Profile, StateType, Weights
+from core.profile_choice import obstacle_to_full
 from core.routing_settings import RoutingSettings
 from core.training_settings import TrainingSettings
 from core.variables import env, is_loopback
@@ -67,10 +68,11 @@ class Settings(RoutingSettings, DoorSettings, TrainingSettings, OperatingSetting
     )
 
     # Models
-    profile: Profile = env(
+    profile_choice: Profile = env(
         "MATHCODE_PROFILE",
-        Profile.TINY,
-        "`tiny` (random weights), `full` (the 7B models) or `scripted` (no model, for tests).",
+        Profile.AUTO,
+        "`full` (the 7B models), `mini` (the small pair that comes along), `auto` (`full` where card, kernels and "
+        "weights are there, else `mini`); for tests `tiny` (random weights) and `scripted` (no model).",
     )
     mathstral: str | None = env(
         "MATHCODE_MATHSTRAL", None, "Local directory or hub id of the mathematics model. Default: by profile."
@@ -80,7 +82,7 @@ class Settings(RoutingSettings, DoorSettings, TrainingSettings, OperatingSetting
     )
     hf_token: SecretStr | None = env("HF_TOKEN", None, "Hugging Face token, for gated models.")
     device_override: Device | None = env(
-        "MATHCODE_DEVICE", None, "`cpu` or `cuda`. Default: `cpu` for profile `tiny`, `cuda` for `full`."
+        "MATHCODE_DEVICE", None, "`cpu` or `cuda`. Default: `cuda` for profile `full`, else `cpu`."
     )
     weights_override: Weights | None = env(
         "MATHCODE_WEIGHTS", None, "`fp32`, `bf16` or `nf4`. Default: `fp32` on the CPU, `nf4` on CUDA."
@@ -167,6 +169,24 @@ class Settings(RoutingSettings, DoorSettings, TrainingSettings, OperatingSetting
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @cached_property
+    def obstacle_to_full(self) -> str | None:
+        """What keeps profile `auto` from the 7B models, in a few words."""
+        if self.device_override is Device.CPU:
+            return "MATHCODE_DEVICE is cpu"
+        return obstacle_to_full(
+            checkpoints={model: self.checkpoint(model) for model in ModelName},
+            has_token=self.hf_token is not None,
+            visible_devices=self.visible_devices,
+        )
+
+    @property
+    def profile(self) -> Profile:
+        """The pair that is served, never `auto`."""
+        if self.profile_choice is not Profile.AUTO:
+            return self.profile_choice
+        return Profile.FULL if self.obstacle_to_full is None else Profile.MINI
 
     @property
     def device(self) -> Device:

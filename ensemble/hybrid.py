@@ -33,10 +33,13 @@ if TYPE_CHECKING:
     from ensemble.engine.engine import ModelEngine
 
 
+_FULL_NAMES = {"profile": "profile_choice", "device": "device_override", "weights": "weights_override"}
+
+
 class EnsembleConfig(Settings):
     """The process's settings, any of which may be given by name: `EnsembleConfig(profile="full", slots=2)`.
 
-    `device` and `weights` are short for `device_override` and `weights_override`.
+    `profile` is short for `profile_choice`, `device` and `weights` for `device_override` and `weights_override`.
 
     Raises:
         ConfigurationError: a name is unknown or a value out of range; all are reported together.
@@ -45,7 +48,7 @@ class EnsembleConfig(Settings):
     model_config = SettingsConfigDict(populate_by_name=True, extra="forbid")
 
     def __init__(self, **given: Any) -> None:
-        named = {f"{name}_override" if name in ("device", "weights") else name: given[name] for name in given}
+        named = {_FULL_NAMES.get(name, name): value for name, value in given.items()}
         try:
             super().__init__(**named)
         except ValidationError as error:

@@ -13,15 +13,15 @@ from pathlib import Path
 from core.errors import CheckpointError, ConfigurationError, PromptTooLong
 from core.messages import ModelName
 from core.options import Profile
+from core.profile_choice import HUB_IDS
 from core.settings import Settings
 
 CONFIG_FILE = "config.json"
 TINY_CONTEXT_TOKENS = 4096  # max_position_embeddings of the tiny Mistral
+MINI_CONTEXT_TOKENS = 4096  # max_position_embeddings of the small Mistral, and enough for its sibling
+MINI_PAIR = Path(__file__).with_name("mini_models")
+MINI_EDITION = 1  # rises with the weights, so that a data directory never mixes two
 HUB_CONTEXT_TOKENS = 32_768  # max_position_embeddings of Mathstral-7B-v0.1
-HUB_IDS = {
-    ModelName.MATHSTRAL: "mistralai/Mathstral-7B-v0.1",
-    ModelName.CODESTRAL: "mistralai/Mamba-Codestral-7B-v0.1",
-}
 ARCHITECTURES = {
     ModelName.MATHSTRAL: "MistralForCausalLM",
     ModelName.CODESTRAL: "Mamba2ForCausalLM",
@@ -33,8 +33,8 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 class ModelSpec:
     """One model as it is to be served: `directory` or `hub_id` says where; a scripted one has neither.
 
-    `is_tiny` marks the pair with random weights that this project makes itself. `context_tokens` bounds prompt
-    plus answer.
+    `is_tiny` marks the pair with random weights that this project makes itself; `packed` is where the small pair
+    comes from, which is unpacked to `directory`. `context_tokens` bounds prompt plus answer.
     """
 
     model: ModelName
@@ -43,6 +43,12 @@ class ModelSpec:
     directory: Path | None = None
     hub_id: str | None = None
     is_tiny: bool = False
+    packed: Path | None = None
+
+    @property
+    def tokenizer_directory(self) -> Path | None:
+        """Where the tokenizer lies before anything is unpacked; None for the one that both 7B models share."""
+        return self.packed or self.directory
 
     def answer_tokens(self, *, prompt_tokens: int, requested: int | None, default: int) -> int:
         """How many tokens the answer may have.
@@ -76,6 +82,8 @@ def describe_model(model: ModelName, settings: Settings) -> ModelSpec:
         return _describe_own(model, checkpoint, settings.context_tokens_limit)
     if settings.profile is Profile.TINY:
         return _describe_tiny(model, settings)
+    if settings.profile is Profile.MINI:
+        return _describe_mini(model, settings)
     if settings.profile is Profile.SCRIPTED:
         context_tokens = min(settings.context_tokens_limit, TINY_CONTEXT_TOKENS)
         return ModelSpec(model=model, version=f"{model.value}-scripted", context_tokens=context_tokens)
@@ -106,6 +114,16 @@ def _describe_tiny(model: ModelName, settings: Settings) -> ModelSpec:
         directory=settings.data_dir / "models" / "tiny" / model.value,
         context_tokens=min(limit, TINY_CONTEXT_TOKENS) if model is ModelName.MATHSTRAL else limit,
         is_tiny=True,
+    )
+
+
+def _describe_mini(model: ModelName, settings: Settings) -> ModelSpec:
+    return ModelSpec(
+        model=model,
+        version=f"mini-{model.value}",
+        directory=settings.data_dir / "models" / "mini" / f"{model.value}-{MINI_EDITION}",
+        packed=MINI_PAIR / f"mini-{model.value}",
+        context_tokens=min(settings.context_tokens_limit, MINI_CONTEXT_TOKENS),
     )
 
 

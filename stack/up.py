@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from core.errors import ConfigurationError, DatabaseUnavailable
+from core.options import Profile
 from core.settings import Settings, child_environment, read_settings
 from stack.child import Child
 from stack.layout import Layout
@@ -53,6 +54,8 @@ class Stack:
 
     def run(self, *, shows_every_line: bool) -> None:
         self._clear_the_way()
+        if self._settings.profile_choice is Profile.AUTO and self._settings.profile is Profile.MINI:
+            self._say("stack", f"small demonstration models, not the 7B ones: {self._settings.obstacle_to_full}")
         with ExitStack() as cleanup:
             servers, urls = self._start_servers(cleanup)
             cleanup.callback(withdraw, self._layout)

@@ -19,7 +19,7 @@ def build_admission(settings: Settings) -> Admission:
 
     @cache  # loaded when the first long prompt arrives: short ones are admitted without counting
     def tokenizer_of(model: ModelName) -> Tokenizer:
-        return load_tokenizer(specs[model].directory)
+        return load_tokenizer(specs[model].tokenizer_directory)
 
     context_tokens = {model: spec.context_tokens for model, spec in specs.items()}
     return Admission(context_tokens=context_tokens, tokenizer_of=tokenizer_of)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from core.manifests import FileRef, ManifestStore
 from core.training import Purpose, TrainingOptions
 from core.training_runs import Run
-from ensemble.engine.tokenizer import load_tokenizer
+from ensemble.engine.tokenizer import Tokenizer
 from training.dataset import TRAINED_ON
 from training.selection import select
 
@@ -29,12 +29,14 @@ class Forecast:
     seconds: float | None
 
 
-def forecast(store: ManifestStore, options: TrainingOptions, *, latest: Sequence[Run]) -> Forecast:
-    """What a run claimed now would train. Changes nothing."""
+def forecast(
+    store: ManifestStore, options: TrainingOptions, *, latest: Sequence[Run], tokenizer: Tokenizer
+) -> Forecast:
+    """What a run claimed now would train, counted by the base model's `tokenizer`. Changes nothing."""
     selection = select(store, options, run_id=latest[0].id + 1 if latest else 1, keeps_reasons=False)
     files = selection.manifest.files
     trained = [file for purpose in TRAINED_ON for file in files[purpose]]
-    tokens = _tokens(store, trained) * options.epochs
+    tokens = _tokens(store, trained, tokenizer) * options.epochs
     return Forecast(
         files={purpose: len(files[purpose]) for purpose in Purpose},
         repositories=len({file.repo for file in trained}),
@@ -46,13 +48,12 @@ def forecast(store: ManifestStore, options: TrainingOptions, *, latest: Sequence
     )
 
 
-def _tokens(store: ManifestStore, files: Sequence[FileRef]) -> int:
+def _tokens(store: ManifestStore, files: Sequence[FileRef], tokenizer: Tokenizer) -> int:
     """Every n-th file is counted, the others by their size."""
     if not files:
         return 0
     sample = files[:: max(1, len(files) // SAMPLED_FILES)]
     texts = store.texts([file.id for file in sample])
-    tokenizer = load_tokenizer()
     counted = sum(len(tokenizer.encode_text(text)) for text in texts)
     sampled_bytes = sum(len(text.encode(errors="replace")) for text in texts)
     return round(counted * store.total_bytes([file.id for file in files]) / max(1, sampled_bytes))

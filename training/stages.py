@@ -22,6 +22,7 @@ from core.training_runs import Run
 from ensemble.base_hash import base_hash
 from ensemble.engine.tokenizer import load_tokenizer
 from ensemble.models import describe_model
+from ensemble.packed import unpack
 from training.card import lent_card
 from training.child import Child, Ending
 from training.chronicle import Chronicle
@@ -168,7 +169,9 @@ def _base(settings: Settings) -> Path:
 
         return download_checkpoint(spec.hub_id, settings)
     if spec.directory is None:
-        raise ConfigurationError("profile scripted has no model to train: set MATHCODE_PROFILE to tiny or full")
+        raise ConfigurationError("profile scripted has no model to train: set MATHCODE_PROFILE to mini or full")
+    if spec.packed is not None:
+        unpack(spec.packed, spec.directory)
     if spec.is_tiny and not spec.directory.exists():
         from ensemble.engine.tiny import ensure_tiny_checkpoint
 

@@ -23,6 +23,7 @@ from ensemble.engine.sequence import PIECE_INTERVAL_S
 from ensemble.engine.tiny import ensure_tiny_checkpoint
 from ensemble.engine.tokenizer import Tokenizer, load_tokenizer
 from ensemble.models import CONFIG_FILE, ModelSpec, describe_model, positions_of
+from ensemble.packed import unpack
 
 SMALL_PARAMETERS = 100_000_000
 
@@ -67,7 +68,9 @@ def checkpoint_directory(spec: ModelSpec, settings: Settings) -> Path:
     if spec.hub_id is not None:
         return download_checkpoint(spec.hub_id, settings)
     if spec.directory is None:
-        raise ConfigurationError("this profile has no checkpoint to load: set MATHCODE_PROFILE to tiny or full")
+        raise ConfigurationError("this profile has no checkpoint to load: set MATHCODE_PROFILE to mini or full")
+    if spec.packed is not None:
+        unpack(spec.packed, spec.directory)
     if spec.is_tiny:
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         ensure_tiny_checkpoint(spec.model, spec.directory)

@@ -14,16 +14,16 @@ class Detokenizer:
     """Follows one sequence of tokens.
 
     Raw bytes are held back until they form a character; bytes that cannot are shown as U+FFFD, one each, as
-    sentencepiece does. So is NUL, which PostgreSQL cannot store. One space that opens the text is dropped: it is
-    the tokenizer's own mark of a word's start.
+    sentencepiece does. So is NUL, which PostgreSQL cannot store. One space that opens the text is dropped, being
+    the tokenizer's own mark of a word's start, unless the text `continues` another one.
     """
 
     __slots__ = ("_at_start", "_pending", "_pieces")
 
-    def __init__(self, pieces: Sequence[Piece]) -> None:
+    def __init__(self, pieces: Sequence[Piece], *, continues: bool = False) -> None:
         self._pieces = pieces
         self._pending = b""
-        self._at_start = True
+        self._at_start = not continues
 
     def push(self, token: int) -> str:
         """The text that becomes certain with `token`; may be empty."""

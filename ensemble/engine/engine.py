@@ -10,7 +10,7 @@ from threading import Condition, Thread
 from typing import Generic
 
 from core.errors import ConfigurationError, EngineUnavailable, InvalidRequest, PromptTooLong
-from core.messages import Failure, FailureCode, ModelName
+from core.messages import Failure, FailureCode, ModelName, is_bare_text
 from core.metrics import EngineMetrics
 from core.work import Delta, Work
 from ensemble.engine.commands import Commands
@@ -157,7 +157,7 @@ class ModelEngine(Generic[State]):
             max_tokens=self._spec.answer_tokens(
                 prompt_tokens=len(prompt), requested=work.sampling.max_tokens, default=self._default_max_tokens
             ),
-            detokenizer=self._vocabulary.detokenizer(),
+            detokenizer=self._vocabulary.detokenizer(continues=is_bare_text(work.messages)),
             model=self.model,
             version=self._loop.current,
             piece_interval_s=self._piece_interval_s,

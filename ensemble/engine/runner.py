@@ -48,8 +48,8 @@ class Vocabulary(Protocol):
     def encode(self, messages: tuple[ChatMessage, ...]) -> list[int]:
         """The tokens of a conversation; raises `InvalidRequest` for one that cannot be shown to a model."""
 
-    def detokenizer(self) -> Detokenizer:
-        """A follower for one answer."""
+    def detokenizer(self, *, continues: bool = False) -> Detokenizer:
+        """A follower for one answer, or for one that `continues` a text."""
 
     def spell(self, token: int) -> tuple[str, bytes]:
         """What `token` alone adds to a text; a control token gives its name, and no bytes."""

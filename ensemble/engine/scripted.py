@@ -46,8 +46,8 @@ class ScriptedVocabulary:
     def encode(self, messages: tuple[ChatMessage, ...]) -> list[int]:
         return [crc32(word.encode()) for message in messages for word in message.content.split()]
 
-    def detokenizer(self) -> Detokenizer:
-        return Detokenizer(_PIECES)
+    def detokenizer(self, *, continues: bool = False) -> Detokenizer:
+        return Detokenizer(_PIECES, continues=continues)
 
     def spell(self, token: int) -> tuple[str, bytes]:
         return spell(_PIECES[token], name="</s>")

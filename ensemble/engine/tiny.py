@@ -13,6 +13,7 @@ from transformers import Mamba2Config, Mamba2ForCausalLM, MistralConfig, Mistral
 from core.messages import ModelName
 from ensemble.engine.tokenizer import TOKENIZER_FILE, load_tokenizer, packaged_tokenizer_file
 from ensemble.models import TINY_CONTEXT_TOKENS
+from ensemble.packed import open_to_readers
 
 SEED = 20_240_716
 VOCABULARY = 32_768
@@ -34,20 +35,13 @@ def ensure_tiny_checkpoint(model: ModelName, directory: Path) -> None:
     try:
         _make(model).save_pretrained(draft)
         shutil.copyfile(packaged_tokenizer_file(), draft / TOKENIZER_FILE)
-        _open_to_readers(draft)
+        open_to_readers(draft)
         draft.rename(directory)
     except OSError:
         if not directory.is_dir():  # otherwise another process won
             raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _open_to_readers(draft: Path) -> None:
-    """Undo the private modes of temporary directories and weight files: a worker may run as another user."""
-    draft.chmod(0o755)
-    for file in draft.iterdir():
-        file.chmod(0o644)
 
 
 def _make(model: ModelName) -> PreTrainedModel:

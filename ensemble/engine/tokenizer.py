@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import CheckpointError, InvalidRequest
-from core.messages import ChatMessage
+from core.messages import ChatMessage, is_bare_text
 from ensemble.engine.detokenizer import Detokenizer, Piece, spell
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Tokenizer:
         from mistral_common.protocol.instruct.request import ChatCompletionRequest
 
         _refuse_surrogates(messages)
-        if len(messages) == 1 and messages[0].role == "text":
+        if is_bare_text(messages):
             return [self.control("<s>"), *self.encode_text(messages[0].content)]
         try:
             request = ChatCompletionRequest.from_openai([message.model_dump() for message in messages])
@@ -77,9 +77,9 @@ class Tokenizer:
         detokenizer = self.detokenizer()
         return "".join([*(detokenizer.push(token) for token in tokens), detokenizer.finish()])
 
-    def detokenizer(self) -> Detokenizer:
-        """A follower for one answer."""
-        return Detokenizer(self._pieces)
+    def detokenizer(self, *, continues: bool = False) -> Detokenizer:
+        """A follower for one answer, or for one that `continues` a text."""
+        return Detokenizer(self._pieces, continues=continues)
 
     def spell(self, token: int) -> tuple[str, bytes]:
         """What `token` alone adds to a text; a control token gives its name, and no bytes."""

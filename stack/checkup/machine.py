@@ -22,10 +22,15 @@ from stack.lock import running_stack
 
 GIB = 2**30
 OLDEST_PYTHON = (3, 11)
-# A checkpoint of 7B in bf16, and as much again for versions, the ledger and logs; the tiny pair takes 40 MB.
+# A checkpoint of 7B in bf16, and as much again for versions, the ledger and logs; the small pair takes 100 MB.
 FULL_DISK_BYTES = {True: 2 * 15 * GIB, False: 10 * GIB}
-TINY_DISK_BYTES = GIB
-LEAST_MEMORY_BYTES = {Profile.FULL: 16 * GIB, Profile.TINY: 4 * GIB, Profile.SCRIPTED: 2 * GIB}
+SMALL_DISK_BYTES = GIB
+LEAST_MEMORY_BYTES = {
+    Profile.FULL: 16 * GIB,
+    Profile.MINI: 4 * GIB,
+    Profile.TINY: 4 * GIB,
+    Profile.SCRIPTED: 2 * GIB,
+}
 
 
 def check_machine(settings: Settings) -> Iterator[Finding]:
@@ -84,7 +89,7 @@ def _disk(settings: Settings) -> Finding:
 
 def _wanted_disk(settings: Settings) -> int:
     if settings.profile is not Profile.FULL:
-        return TINY_DISK_BYTES
+        return SMALL_DISK_BYTES
     return FULL_DISK_BYTES[any(settings.checkpoint(model) is None for model in ModelName)]
 
 

@@ -41,7 +41,8 @@ def check_models(settings: Settings) -> Iterator[Finding]:
         yield from _cards(settings, GpuReader(settings.visible_devices).read())
         yield from _cuda()
     else:
-        yield ok("device", f"profile {settings.profile} on the CPU: no card is needed")
+        why = f"; not full: {settings.obstacle_to_full}" if settings.profile_choice is Profile.AUTO else ""
+        yield ok("device", f"profile {settings.profile} on the CPU: no card is needed{why}")
     for model in ModelName:
         yield from _access(model, settings)
 
@@ -59,7 +60,7 @@ def _cards(settings: Settings, cards: tuple[Gpu, ...]) -> Iterator[Finding]:
         )
         if card.memory_total_bytes < needed:
             remedy = f"both models in {settings.weights} want {needed / GIB:.0f} GiB: use MATHCODE_WEIGHTS=nf4"
-            yield warning("card", words, f"{remedy}, or a card for each (docs/deployment.md)")
+            yield warning("card", words, f"{remedy}, or a card for each (docs/get_started.md)")
         else:
             yield ok("card", words)
 
@@ -124,6 +125,7 @@ def _hub(model: ModelName, hub_id: str, settings: Settings) -> Finding:
     """By the hub's own answer to a question about a file that every checkpoint has."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HTTPError as ClientError  # type: ignore[attr-defined]  # of its own client
 
     if isinstance(try_to_load_from_cache(hub_id, "config.json"), str):
         return ok(model.value, f"{hub_id} is on this machine")
@@ -135,7 +137,7 @@ def _hub(model: ModelName, hub_id: str, settings: Settings) -> Finding:
             f"accept the terms at https://huggingface.co/{hub_id} and set HF_TOKEN to a token with read access"
         )
         return failed(model.value, f"{hub_id}: the hub answers {error.response.status_code}", remedy)
-    except OSError:
+    except (ClientError, OSError):
         remedy = f"let this machine reach the hub, or MATHCODE_{model.upper()} name a local directory"
         return failed(model.value, f"{hub_id} is not here and the hub cannot be reached", remedy)
     return ok(model.value, f"{hub_id} may be downloaded")

@@ -24,6 +24,7 @@ class Build(Protocol):
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return Settings(
+        MATHCODE_PROFILE="tiny",
         MATHCODE_DATA_DIR=tmp_path_factory.mktemp("engines"),
         MATHCODE_CONTEXT_TOKENS=CONTEXT_TOKENS,
         MATHCODE_MAX_TOKENS=24,

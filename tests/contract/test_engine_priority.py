@@ -32,7 +32,9 @@ def single_slot(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[Mode
     if request.param == "scripted":
         engine = ScriptedEngine(answer_tokens=10_000, seconds_per_step=0.001, slots=1)
     else:
-        settings = Settings(MATHCODE_DATA_DIR=data_dir, MATHCODE_CONTEXT_TOKENS=1024, MATHCODE_SLOTS=1)
+        settings = Settings(
+            MATHCODE_PROFILE="tiny", MATHCODE_DATA_DIR=data_dir, MATHCODE_CONTEXT_TOKENS=1024, MATHCODE_SLOTS=1
+        )
         engine = build_engine(ModelName(request.param), settings)
     yield engine
     engine.close()

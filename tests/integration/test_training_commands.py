@@ -229,6 +229,15 @@ def test_the_list_of_versions_shows_losses_and_why_one_broke(versions: VersionSt
     assert "v1: its weights are torn\n" in text
 
 
+def test_a_broken_version_serves_again_once_it_is_said_to_be_restored(versions: VersionStore) -> None:
+    recorded(versions, run_id=1)
+    versions.promote(1)
+    versions.mark_broken(1, "its weights are torn")
+    assert "v1 is broken (its weights are torn)" in run("promote", "1").stderr
+    assert run("promote", "1", "--restored").stdout == "v1 is in service\n"
+    assert (versions.alarms(), said("versions")[0]["state"]) == ([], "serving")
+
+
 @pytest.mark.parametrize(
     ("number", "status", "message"),
     [

@@ -60,8 +60,12 @@ def _minus(rng: random.Random) -> Problem:
     return Problem({"e": f"{a} - {b}"}, (*first, *steps, *middle, *last), str(a - b), f"{a}-{b}=={a - b}")
 
 
+BY_COLUMNS = 2000
+"""From here on the sums of partial products are written column by column."""
+
+
 def times_steps(a: int, b: int) -> tuple[str, ...]:
-    """Split the second factor into its digits, each partial product into the first one's."""
+    """Split the second factor into its digits, each partial product into the first one's; great sums by columns."""
     if min(a, b) < 10 and max(a, b) < 13:
         return ()
     long, short = (a, b) if a >= b else (b, a)
@@ -72,6 +76,7 @@ def times_steps(a: int, b: int) -> tuple[str, ...]:
             steps.append(_by_digit(long, int(digit), 10**at))
     running = partial[0][1] if partial else 0
     for _, value in partial[1:]:
+        steps += add_steps(running, value) if running + value >= BY_COLUMNS else ()
         steps.append(f"{running} + {value} = {running + value}")
         running += value
     return tuple(steps)
@@ -271,7 +276,7 @@ _SIMPLER = (
 KINDS = (
     Kind(name="addition", phrasings=_EVALUATE, make=_plus, weight=1.5),
     Kind(name="subtraction", phrasings=_EVALUATE, make=_minus, weight=1.5),
-    Kind(name="multiplication", phrasings=_EVALUATE, make=_times, weight=2.5),
+    Kind(name="multiplication", phrasings=_EVALUATE, make=_times, weight=3.5),
     Kind(name="division", phrasings=_EVALUATE, make=_divide, weight=1.5),
     Kind(name="chains", phrasings=_EVALUATE, make=_chain, weight=1.0),
     Kind(name="negative numbers", phrasings=_EVALUATE, make=_negative, weight=0.7),

@@ -3,14 +3,15 @@
 #
 #   bash training/mini/on_gpu.sh MODEL OUT [DEADLINE_S] [options of training.mini.train ...]
 #
-# MODEL is mathstral, codestral, or both (at once on one card). Results: OUT/MODEL/model (the hub's layout, bf16),
-# losses.json, quality.json, log.txt. A checkpoint is written every minute, so a run that is cut off leaves one.
+# MODEL is mathstral, codestral, or both (at once; each on a card of its own where there are two). Results: OUT/MODEL/model (the hub's layout, bf16),
+# losses.json, quality.json, log.txt. START=EARLIER goes on from EARLIER/MODEL/model. A checkpoint is written every minute, so a run that is cut off leaves one.
 set -u
 model=$1 out=$2 deadline=${3:-570}
 shift $(( $# < 3 ? $# : 3 ))
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" TRANSFORMERS_VERBOSITY=error HF_HUB_OFFLINE=1
 export PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
-cores=$(nproc)
+cores=$(getconf _NPROCESSORS_ONLN)  # nproc would count OMP_NUM_THREADS
+last_card=$(python3 -c "import torch; print(max(0, torch.cuda.device_count() - 1))")
 begun=$SECONDS
 
 python3 - <<'PY' || exit 1
@@ -26,13 +27,13 @@ train() {  # model, workers, options
   shift 2
   mkdir -p "$out/$name"
   python3 -W ignore -m training.mini.train --model "$name" --minutes 60 --deadline-s $(( deadline - (SECONDS - begun) )) \
-    --workers "$workers" --out "$out/$name" "$@" 2>&1 | tee "$out/$name/log.txt"
+    --workers "$workers" --out "$out/$name" ${START:+--start "$START/$name/model"} "$@" 2>&1 | tee "$out/$name/log.txt"
   return "${PIPESTATUS[0]}"
 }
 
 if [ "$model" = both ]; then
-  train mathstral $(( cores / 2 - 1 )) "$@" & first=$!
-  train codestral $(( cores / 2 - 1 )) "$@" & second=$!
+  CUDA_VISIBLE_DEVICES=0 train mathstral $(( cores / 2 - 1 )) "$@" & first=$!
+  CUDA_VISIBLE_DEVICES=$last_card train codestral $(( cores / 2 - 1 )) "$@" & second=$!
   wait $first; one=$?
   wait $second; two=$?
   exit $(( one > two ? one : two ))

@@ -68,7 +68,7 @@ def test_without_a_gpu_no_card_is_asked_for() -> None:
     services = read_compose("docker-compose.yml", "docker-compose.cpu.yml")["services"]
     assert set(services) == SERVICES
     assert not any(service.get("deploy") for service in services.values())
-    assert {services[name]["environment"]["MATHCODE_PROFILE"] for name in CARDS} == {"tiny"}
+    assert {services[name]["environment"]["MATHCODE_PROFILE"] for name in CARDS} == {"mini"}
 
 
 @pytest.mark.parametrize("secret", sorted(VARIABLES))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,7 @@ from stack.checkup.machine import check_machine
 from stack.checkup.models import check_models
 from stack.checkup.servers import check_servers
 from stack.servers import ServerUrls
-from tests.harness import free_port
+from tests.harness import ROOT, free_port
 
 
 def settings_of(directory: Path, **more: object) -> Settings:
@@ -103,3 +106,22 @@ def test_every_complaint_has_a_remedy(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, MATHCODE_DEVICE="cuda", MATHCODE_PROFILE="tiny")
     found = [*check_machine(settings), *check_models(settings)]
     assert [finding for finding in found if finding.mark is not Mark.OK and not finding.remedy] == []
+
+
+def test_a_hub_that_cannot_be_reached_is_a_finding(tmp_path: Path) -> None:
+    variables = {
+        **os.environ,
+        "HF_HOME": str(tmp_path / "cache"),
+        "HF_ENDPOINT": f"http://127.0.0.1:{free_port()}",
+        "MATHCODE_DATA_DIR": str(tmp_path),
+        "MATHCODE_PROFILE": "full",
+        "MATHCODE_DEVICE": "cpu",
+    }
+    command = [sys.executable, "-m", "cli.main", "doctor", "--json"]
+    asked = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    assert asked.returncode == 1, asked.stderr
+    found = {finding["subject"]: finding for finding in json.loads(asked.stdout)["findings"]}
+    for model in ("mathstral", "codestral"):
+        assert found[model]["mark"] == "failed"
+        assert "cannot be reached" in found[model]["words"]
+        assert f"MATHCODE_{model.upper()}" in found[model]["remedy"]

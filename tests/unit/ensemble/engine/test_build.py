@@ -17,6 +17,7 @@ from core.messages import ChatMessage, Completion, ModelName, Sampling
 from core.settings import Settings, child_environment
 from core.work import Work
 from ensemble.engine.build import build_engine
+from ensemble.engine.detokenizer import REPLACEMENT
 from ensemble.engine.loading import load_network
 from ensemble.engine.tokenizer import load_tokenizer
 from ensemble.models import CONFIG_FILE
@@ -86,6 +87,24 @@ def test_greedy_text_is_that_of_generate_on_the_same_weights(tmp_path: Path, mod
         )
         assert isinstance(outcome, Completion)
         assert outcome.text == tokenizer.decode(generated[0, shown.shape[1] :].tolist())
+    engine.close()
+
+
+@pytest.mark.parametrize("model", list(ModelName))
+def test_bare_text_is_continued_to_the_letter(tmp_path: Path, model: ModelName) -> None:
+    """Nothing that the tokens say is missing, not even a space before the first word."""
+    engine, openings = build_engine(model, settings(tmp_path)), set()
+    for seed in range(12):
+        work = Work(
+            messages=(ChatMessage(role="text", content="def f(x):"),),
+            sampling=Sampling(max_tokens=3, logprobs=0, temperature=1.5, seed=seed),
+        )
+        *_, outcome = engine.generate(work)
+        assert isinstance(outcome, Completion)
+        said = b"".join(bytes(token.bytes) for token in outcome.logprobs or ())
+        assert outcome.text == said.decode(errors="replace").replace("\0", REPLACEMENT)
+        openings.add(outcome.text[:1])
+    assert " " in openings
     engine.close()
 
 

@@ -62,6 +62,11 @@ def test_only_the_space_that_opens_the_text_is_dropped() -> None:
     assert "".join(pushed([space, word])) == " word"
 
 
+def test_what_continues_a_text_keeps_its_first_space() -> None:
+    detokenizer = Detokenizer(PIECES, continues=True)
+    assert detokenizer.push(PIECES.index(" word")) == " word"
+
+
 @given(st.lists(st.integers(1, 32_767).filter(lambda token: token != 771), max_size=12))
 def test_text_agrees_with_sentencepiece(tokenizer: Tokenizer, tokens: list[int]) -> None:
     """Token 0 is unknown and 771 is NUL: those two are ours to define."""
