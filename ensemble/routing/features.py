@@ -12,6 +12,7 @@ from itertools import pairwise
 from zlib import crc32
 
 from ensemble.routing.courtesy import without_courtesy
+from ensemble.routing.keyword_router import KeywordRouter
 
 BUCKETS = 1 << 16
 HEAD_CHARACTERS = 3_072
@@ -68,6 +69,9 @@ _FAMILIES = {
     "talk words": "story poem email letter essay article people person history recipe travel advice write "
     "describe sentence words tone paragraph company food life book movie character customer business",
 }
+_KEYWORDS = KeywordRouter()
+_LEAST_CONFIDENCE = 0.5
+"""Of the keyword router, to be believed."""
 _FAMILY_WORDS = {name: frozenset(words.split()) for name, words in _FAMILIES.items()}
 
 
@@ -104,6 +108,9 @@ def _signs(prompt: str, words: dict[str, None]) -> tuple[tuple[str, float], ...]
     both = min(hits["ask for code"], hits["numerical words"])
     if both:
         found.append(("numerical words where code is asked for", both))
+    keywords = _KEYWORDS.route(prompt)
+    if keywords.confidence >= _LEAST_CONFIDENCE:
+        found.append((f"keywords say {keywords.task_type}", keywords.confidence))
     return tuple(found)
 
 
