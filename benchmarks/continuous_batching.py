@@ -1,7 +1,9 @@
 """A simulation of one worker, iteration by iteration, beside what `mathcode plan` calculates for it.
 
-The same figures of steps and prompts, but no formula: requests arrive at random, take a slot or wait in order, have their
-prompts read, and get one token in every step. What it leaves out is what the figures leave out, too.
+The same figures of steps and prompts, but no formula: requests arrive at random, take a slot or wait in order, have
+their prompts read, and get one token in every step. What it leaves out is what the figures leave out, too.
+
+    python -m benchmarks.continuous_batching
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ def simulate(figures: ModelFigures, load: Load, *, jobs: int, seed: int = 1) -> 
             now = max(now, coming[0].arrived_s)
         while coming and coming[0].arrived_s <= now:
             waiting.append(coming.popleft())
-        now, joined = _read_prompts(figures, load, waiting, load.slots - len(decoding), now)
+        now, joined = _read_prompts(figures, load, waiting, free=load.slots - len(decoding), now=now)
         now += figures.step_s(len(decoding)) if decoding else 0
         ended += _step(decoding, now)
         decoding += joined
@@ -57,7 +59,7 @@ def _arrivals(load: Load, jobs: int, dice: random.Random) -> list[Request]:
 
 
 def _read_prompts(
-    figures: ModelFigures, load: Load, waiting: deque[Request], free: int, now: float
+    figures: ModelFigures, load: Load, waiting: deque[Request], *, free: int, now: float
 ) -> tuple[float, list[Request]]:
     joined = [waiting.popleft() for _ in range(min(free, len(waiting)))]
     end = now + len(joined) * figures.prompt_s(load.prompt_tokens)
@@ -78,7 +80,8 @@ def _averages(ended: list[tuple[Request, float]], figures: ModelFigures, load: L
     count = len(ended)
     return Observed(
         queue_wait_s=sum(request.admitted_s - request.arrived_s for request, _ in ended) / count,
-        first_token_s=sum(request.first_s - request.arrived_s for request, _ in ended) / count + figures.delivery_s,
+        first_token_s=sum(request.first_s - request.arrived_s for request, _ in ended) / count
+        + figures.delivery_s,
         token_s=sum(end - request.first_s for request, end in ended) / count / load.tokens,
     )
 
@@ -94,7 +97,8 @@ def main() -> None:
             if said is not None:
                 print(
                     f"{model.value:10} {share:.2f}  {asked.rate:6.1f}   model {1e3 * said.first_token_s:6.1f} seen"
-                    f" {1e3 * seen.first_token_s:6.1f}   model {1e3 * said.token_s:5.1f} seen {1e3 * seen.token_s:5.1f}"
+                    f" {1e3 * seen.first_token_s:6.1f}   model {1e3 * said.token_s:5.1f}"
+                    f" seen {1e3 * seen.token_s:5.1f}"
                 )
 
 

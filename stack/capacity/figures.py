@@ -1,4 +1,4 @@
-"""What one card does: figures measured on an H200 (docs/performance.md), and those derived from them for other cards.
+"""What one card does: measured on an H200 (docs/performance.md), and derived from that for other cards.
 
 Decoding is bound by memory, so a step of another card is that of the H200 times the ratio of the data sheets'
 bandwidths; reading prompts is bound by arithmetic, and scaled by that. Only the H200's were measured.
@@ -59,7 +59,7 @@ _MATHSTRAL = ModelFigures(
     steps=((1, 1 / 261), (64, 64 / 11_857), (256, 256 / 24_029)),
     prompt_tokens_per_s=40_630,
     prompt_overhead_s=0.0048,
-    delivery_s=0.009,
+    delivery_s=0.010,
     weights_bytes=14.5e9,
     slot_bytes=0,
     token_bytes=131_072,
@@ -68,7 +68,7 @@ _CODESTRAL = ModelFigures(
     steps=((1, 1 / 232.5), (64, 64 / 7_686), (256, 256 / 12_793)),
     prompt_tokens_per_s=34_573,
     prompt_overhead_s=0.0040,
-    delivery_s=0.016,
+    delivery_s=0.018,
     weights_bytes=14.6e9,
     slot_bytes=154e6,
     token_bytes=0,
@@ -79,7 +79,9 @@ _H200_BANDWIDTH, _H200_ARITHMETIC = 4.8e12, 989e12
 def _derived(name: str, *, memory: float, bandwidth: float, arithmetic: float) -> Card:
     slower, weaker = _H200_BANDWIDTH / bandwidth, _H200_ARITHMETIC / arithmetic
     models = {model: _scaled(figures, slower, weaker) for model, figures in H200.models.items()}
-    basis = f"derived, not measured: the H200's steps x {slower:.2f} (bandwidth), prompts x {weaker:.2f} (arithmetic)"
+    basis = (
+        f"derived, not measured: the H200's steps x {slower:.2f} (bandwidth), prompts x {weaker:.2f} (arithmetic)"
+    )
     return Card(name=name, memory_bytes=memory, models=models, basis=basis)
 
 

@@ -17,7 +17,7 @@ _LONGEST_QUEUE = 20_000  # jobs: what the chain looks at beyond the slots
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What one worker is asked: jobs per second, tokens of each answer and prompt, and its share of its card's time."""
+    """What one worker is asked: jobs per second, tokens of answer and prompt; its share of its card's time."""
 
     rate: float
     tokens: float
