@@ -1,7 +1,7 @@
 """A simulation of one worker, iteration by iteration, beside what `mathcode plan` calculates for it.
 
-The same figures of steps and prompts, but no formula: requests arrive at random, take a slot or wait in order, have
-their prompts read, and get one token in every step. What it leaves out is what the figures leave out, too.
+The same figures of steps and prompts, but no formula: requests arrive at random, take a slot or wait in order,
+have their prompts read, and get one token in every step. What it leaves out is what the figures leave out, too.
 
     python -m benchmarks.continuous_batching
 """

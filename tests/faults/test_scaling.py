@@ -65,11 +65,12 @@ def _publish(versions: VersionStore, spread: Installation, seed: int, parent: in
 
 def _converged(spread: Installation, version: str, *names: str) -> None:
     """Exactly these workers live, and all of them serve that version."""
-    expected = {(f"{name}@{spread.hosts[name]}", version) for name in names}
+    expected = {(str(spread.processes[name].pid), version) for name in names}
 
     def _signed() -> bool:
         roster = spread.get("/v1/status").json()["roster"]
-        return {(row["name"], row["version"]) for row in roster if row["queue"] == "codestral"} == expected
+        seen = {(row["name"].rpartition(":")[2], row["version"]) for row in roster if row["queue"] == "codestral"}
+        return seen == expected
 
     eventually(_signed, within_s=CONVERGED_WITHIN_S)
 
@@ -85,7 +86,7 @@ def _load(spread: Installation) -> Iterator[list[str]]:
         try:
             while not stopped.wait(0.1):
                 ids.append(spread.submit("Refactor this function", force_task_type="code", max_tokens=24))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             failures.append(error)
 
     thread = Thread(target=_submit)
@@ -142,7 +143,7 @@ def test_a_worker_without_the_shared_folder_says_so_and_serves_on(spread: Instal
         number = _publish(versions, spread, 1, None)
         (spread.data_dir / "shared").rename(spread.data_dir / "elsewhere")
         versions.promote(number)
-        eventually(lambda: "restore" in _alarms(spread) or str(spread.data_dir / "shared") in _alarms(spread))
+        eventually(lambda: f"mount or copy {spread.data_dir / 'shared' / '1'} here" in _alarms(spread))
         job_id = spread.submit("Refactor this function", force_task_type="code", max_tokens=4)
         assert _answered_by(spread, job_id) == BASE
         (spread.data_dir / "elsewhere").rename(spread.data_dir / "shared")
