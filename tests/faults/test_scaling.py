@@ -69,10 +69,13 @@ def _converged(spread: Installation, version: str, *names: str) -> None:
 
     def _signed() -> bool:
         roster = spread.get("/v1/status").json()["roster"]
-        seen = {(row["name"].rpartition(":")[2], row["version"]) for row in roster if row["queue"] == "codestral"}
-        return seen == expected
+        return {(_pid(row["name"]), row["version"]) for row in roster if row["queue"] == "codestral"} == expected
 
     eventually(_signed, within_s=CONVERGED_WITHIN_S)
+
+
+def _pid(name: str) -> str:
+    return name.rpartition(":")[2].partition("-")[0]
 
 
 @contextmanager
