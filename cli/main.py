@@ -16,6 +16,7 @@ from cli.down import down
 from cli.engine import engine
 from cli.ingest import ingest
 from cli.keys import keys
+from cli.plan import plan
 from cli.route import route
 from cli.router import router
 from cli.status import status
@@ -60,6 +61,7 @@ for command in (
     doctor,
     ask,
     batch,
+    plan,
     route,
     router,
     demo,

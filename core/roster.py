@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -18,6 +21,11 @@ from core.observing.gpus import Gpu
 # A worker silent for this many heartbeats counts as gone.
 MISSED_BEATS = 3
 FORGOTTEN_AFTER_S = 24 * 3600
+
+
+def new_worker_name(queue: str) -> str:
+    """Of this process and no other, ever: containers may agree in host name and pid, and pids come again."""
+    return f"{queue}@{socket.gethostname()}:{os.getpid()}-{secrets.token_hex(3)}"
 
 
 class WorkerState(StrEnum):

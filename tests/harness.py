@@ -62,6 +62,7 @@ class Installation:
     settings: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    hosts: dict[str, str] = field(default_factory=dict)  # what a worker takes for the name of its host
 
     @property
     def environment(self) -> dict[str, str]:
@@ -95,7 +96,7 @@ class Installation:
         log = self.log(name).open("ab")
         with log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, *_command(name, self.data_dir)],
+                [sys.executable, *_command(name, self.data_dir, self.hosts.get(name, "%h"))],
                 cwd=ROOT,
                 env={**self.environment, **settings},
                 stdout=log,
@@ -200,7 +201,7 @@ def has_text(installed: Installation, job_id: str, *, models: int = 1) -> bool:
     return len({piece["model"] for piece in pieces if piece["event"] == "piece"}) >= models
 
 
-def _command(name: str, data_dir: Path) -> list[str]:
+def _command(name: str, data_dir: Path, host: str) -> list[str]:
     if name.startswith("api"):
         return ["-m", "api"]
     celery = ["-W", "ignore", "-m", "celery", "-q", "-A", "tasks.celery_app"]
@@ -215,7 +216,7 @@ def _command(name: str, data_dir: Path) -> list[str]:
         "-Q",
         queue,
         "-n",
-        f"{name}@%h",
+        f"{name}@{host}",
         "--without-gossip",
         "--without-mingle",
     ]

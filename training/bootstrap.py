@@ -7,8 +7,6 @@ builds anything. It holds no model: what needs one runs in processes of its own.
 from __future__ import annotations
 
 import logging
-import os
-import socket
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,7 +18,7 @@ from core.events import EventLog
 from core.keys import KeyRing, KeyStore
 from core.manifests import ManifestStore
 from core.model_versions import VersionStore
-from core.roster import Roster
+from core.roster import Roster, new_worker_name
 from core.run_leases import RunLease
 from core.settings import Settings, load_settings
 from core.training_runs import RunStore
@@ -126,7 +124,7 @@ class TrainingStep(ProcessStep):
         return set(worker.app.amqp.queues.consume_from) == {QueueName.TRAINING.value}
 
     def build(self, worker: Any) -> HostedProcess:
-        name = f"{QueueName.TRAINING.value}@{socket.gethostname()}:{os.getpid()}"
+        name = new_worker_name(QueueName.TRAINING.value)
         return build_training_worker(name, load_settings())
 
 

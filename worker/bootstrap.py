@@ -7,14 +7,13 @@ cannot.
 
 from __future__ import annotations
 
-import os
-import socket
 from typing import Any
 
 from celery import signals
 
 from core.errors import ConfigurationError
 from core.logs import configure_logging
+from core.roster import new_worker_name
 from core.settings import load_settings
 from tasks.celery_app import app
 from tasks.process_step import HostedProcess, ProcessStep
@@ -40,7 +39,7 @@ class HostStep(ProcessStep):
 
     def build(self, worker: Any) -> HostedProcess:
         queue = served_queue(set(worker.app.amqp.queues.consume_from))
-        name = f"{queue.value}@{socket.gethostname()}:{os.getpid()}"
+        name = new_worker_name(queue.value)
         return build_worker(queue, name, node=worker.hostname, settings=load_settings(), celery=worker.app)
 
 

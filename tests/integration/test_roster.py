@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.database import Database
 from core.metrics import EngineMetrics
-from core.roster import Roster
+from core.roster import Roster, new_worker_name
 
 METRICS = EngineMetrics(
     version="v1",
@@ -41,3 +41,7 @@ def test_the_roster_keeps_the_latest_metrics_of_an_engine(database: Database) ->
         roster.sign(name="a", queue="mathstral", version="v1", slots=1, metrics=shown)
     (worker,) = roster.alive()
     assert EngineMetrics.model_validate(worker.metrics) == shown
+
+
+def test_two_processes_of_one_host_name_and_pid_have_different_names() -> None:
+    assert new_worker_name("codestral") != new_worker_name("codestral")

@@ -1,0 +1,1 @@
+"""How much the cards can do: a model of capacity, from measured figures. Pure: it starts and asks nothing."""
