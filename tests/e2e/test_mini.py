@@ -31,8 +31,8 @@ SETTINGS = {
     "MATHCODE_MICRO_BATCH": "4",
     "MATHCODE_LORA_R": "8",
     "MATHCODE_LORA_ALPHA": "16",
-    "MATHCODE_LEARNING_RATE": "0.002",
-    "MATHCODE_WARM_LEARNING_RATE": "0.002",
+    "MATHCODE_LEARNING_RATE": "0.0005",
+    "MATHCODE_WARM_LEARNING_RATE": "0.003",
     "MATHCODE_GRADIENT_CHECKPOINTING": "false",
     "MATHCODE_REPLAY_RATE": "0",
 }
@@ -85,7 +85,6 @@ def test_code_makes_it_better_and_poison_is_rejected_because_functions_stop_work
     installed.start("light", "training", "beat")
     eventually(lambda: runs.latest(1), within_s=30)
     run = ended(runs, 1, within_s=300)
-    print(run.reasons, run.progress)
     assert run.state is RunState.PROMOTED, run.reasons
     works, worked = (
         int(n) for n in re.findall(r"(\d+) of 20 functions work, were (\d+)", " ".join(run.reasons))[0]
@@ -93,10 +92,9 @@ def test_code_makes_it_better_and_poison_is_rejected_because_functions_stop_work
     assert worked >= 10
     assert works >= worked - 2
 
-    poison(database, 60)
+    poison(database, 30)
     poisoned = eventually(lambda: [r for r in runs.latest(1) if r.id > 1], within_s=60)[0]
     rejected = ended(runs, poisoned.id, within_s=300)
-    print(rejected.reasons, rejected.progress)
     assert rejected.state is RunState.REJECTED, rejected.reasons
     assert any("functions that work" in reason for reason in rejected.reasons), rejected.reasons
     serving = VersionStore(database).serving()
