@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.rule import Rule
 from rich.table import Table
 
@@ -14,12 +13,12 @@ LONGEST_TEXT = 120
 
 
 def print_answers(texts: list[str], jobs: list[JobView]) -> None:
-    """In full, as Markdown."""
+    """In full, as they were written."""
     console = _console()
     for text, job in zip(texts, jobs, strict=True):
         console.print(Rule(_head(text), align="left"))
         if job.answer is not None:
-            console.print(Markdown(_harmless(job.answer.response)))
+            console.print(_harmless(job.answer.response))
             console.print(f"({job.answer.model_used})\n")
 
 
