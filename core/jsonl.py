@@ -23,7 +23,7 @@ class RawLine:
 
 
 def one_line(text: str) -> str:
-    """JSON as it must be written where lines count: many readers (`str.splitlines`, httpx) end one at these too."""
+    """JSON as it must be written where lines count: some readers (`str.splitlines`, httpx) end one at these."""
     return text if text.isascii() else text.translate(_LINE_ENDS)
 
 
