@@ -22,6 +22,7 @@ from core.dialects.openai_chunks import Chunks, SentText
 from core.errors import DatabaseUnavailable, MathcodeError, StreamBroken
 from core.events import Done, Piece
 from core.jobs import Job
+from core.jsonl import one_line
 from core.messages import TaskType
 from tasks.submit import Submitted
 
@@ -196,7 +197,7 @@ _DONE = "data: [DONE]\n\n"
 
 
 def _data(value: dict[str, Any]) -> str:
-    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
+    return f"data: {one_line(json.dumps(value, ensure_ascii=False))}\n\n"
 
 
 def _gone() -> CallFailure:

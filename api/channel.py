@@ -14,7 +14,7 @@ from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import Error
 
-from api.error_shapes import render_error
+from api.error_shapes import new_request_id, render_error
 
 SLOWEST = 500  # bytes per second
 RESET = struct.pack("ii", 1, 0)
@@ -39,7 +39,7 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]
         content = render_error(path, status=error.code, code=code, message=error.body)
         body = json.dumps(content).encode()
         self.status = f"{error.code} {error.reason}"
-        self.response_headers.append(("Content-Type", "application/json"))
+        self.response_headers += [("Content-Type", "application/json"), ("x-request-id", new_request_id())]
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)

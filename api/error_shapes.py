@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from uuid_utils import uuid7
+
 from core.dialects.openai_errors import error_body
 
 # The first word after /v1/ of what OpenAI's clients ask for, whether it is served here or not.
@@ -11,6 +13,11 @@ _OPENAI_DOORS = {
     "audio", "assistants", "batches", "chat", "completions", "conversations", "embeddings", "files", "fine_tuning",
     "images", "models", "moderations", "realtime", "responses", "threads", "uploads", "vector_stores",
 }  # fmt: skip
+
+
+def new_request_id() -> str:
+    """What every answer carries as `x-request-id`, so that a client can name it."""
+    return f"req_{uuid7().hex}"
 
 
 def is_openai_door(path: str) -> bool:

@@ -6,10 +6,9 @@ import logging
 import math
 
 from flask import Flask, Response, g, jsonify, request
-from uuid_utils import uuid7
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
-from api.error_shapes import render_error
+from api.error_shapes import new_request_id, render_error
 from core import logs
 from core.batch_errors import BatchNotFound, Conflict, StoredFileNotFound
 from core.errors import (
@@ -121,7 +120,7 @@ def _on_bug(error: Exception) -> Response:
 
 
 def _name_request() -> None:
-    g.request_id = f"req_{uuid7().hex}"
+    g.request_id = new_request_id()
     logs.begin(request_id=g.request_id)
 
 

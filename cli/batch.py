@@ -12,16 +12,16 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Column, Table
+from rich.table import Table
 
 from cli.batch_client import BatchClient, BatchView
 from cli.batch_files import RunFiles
 from cli.batch_run import BatchRun, Observer
+from cli.tables import print_table
 from core.settings import load_settings
 from stack.readiness import api_url
 
 LISTED = 20
-ID_WIDTH = 38
 INTERRUPTED = 130
 
 
@@ -60,12 +60,12 @@ def list_batches(*, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([view.model_dump() for view in found]))
         return
-    table = Table(Column("batch", min_width=ID_WIDTH), "state", "created", "total", "answered", "failed")
+    table = Table("batch", "state", "created", "total", "answered", "failed")
     for view in found:
         counts = view.request_counts
         created = datetime.fromtimestamp(view.created_at, UTC).strftime("%m-%d %H:%M")
         table.add_row(view.id, view.status, created, *map(str, (counts.total, counts.completed, counts.failed)))
-    Console(highlight=False, soft_wrap=True).print(table)
+    print_table(table)
 
 
 @batch.command()

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from cli.ledger import open_ledger
+from cli.tables import print_table
 from core.keys import ApiKey, KeyStore, Limits, Rate, parse_rate
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -74,7 +74,7 @@ def list_keys(as_json: bool) -> None:
         column.no_wrap = True  # they are copied into `revoke`
     for key in found:
         table.add_row(*_row(key))
-    Console(highlight=False).print(table)
+    print_table(table)
 
 
 @keys.command()

@@ -6,10 +6,10 @@ import json
 from dataclasses import asdict
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from cli.ledger import open_ledger
+from cli.tables import print_table
 from core.errors import InvalidRequest
 from core.webhook_secrets import SecretStore
 from core.webhooks import DeliveryState, WebhookStore
@@ -39,7 +39,7 @@ def list_deliveries(failed: bool, limit: int, as_json: bool) -> None:
         created = f"{each.created_at:%Y-%m-%d %H:%M:%S}"
         row = (each.id, each.event, each.subject, each.state.value, str(each.tries), created, each.url)
         table.add_row(*row, each.error or "")
-    Console(highlight=False).print(table)
+    print_table(table)
 
 
 @webhooks.command()

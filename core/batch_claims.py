@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from uuid_utils import uuid7
@@ -17,6 +17,14 @@ class ClaimLost(Exception):
     """Another worker has the batch, or it was cancelled: what comes next is to be read from its row."""
 
 
+@dataclass(frozen=True, slots=True)
+class OpenBatch:
+    """The ledger's id of a batch, and whose it is."""
+
+    uuid: str
+    key_id: str | None
+
+
 class ClaimStore:
     """Which open batches there are, and claims on them that last `lease_s` seconds unless renewed."""
 
@@ -24,9 +32,9 @@ class ClaimStore:
         self._database = database
         self._lease_s = lease_s
 
-    def open(self) -> list[str]:
-        """The ledger's ids of all batches that have not ended, oldest first."""
-        return [row["id"] for row in self._database.fetch(_OPEN)]
+    def open(self) -> list[OpenBatch]:
+        """All that have not ended: of each key the oldest, then of each key the second, and so on."""
+        return [OpenBatch(row["id"], row["key_id"]) for row in self._database.fetch(_OPEN)]
 
     def cancel_revoked(self) -> None:
         """Have all open batches of revoked keys end, as if their callers had cancelled them."""
@@ -118,7 +126,10 @@ class Claim:
 
 _IS_OPEN = "state IN ('validating', 'in_progress', 'finalizing', 'cancelling')"
 
-_OPEN = f"SELECT id::text FROM batch WHERE {_IS_OPEN} ORDER BY batch.id"  # noqa: S608
+_OPEN = f"""
+SELECT id::text, key_id FROM batch WHERE {_IS_OPEN}
+ORDER BY row_number() OVER (PARTITION BY key_id ORDER BY batch.id), batch.id
+"""  # noqa: S608
 
 _CANCEL_REVOKED = """
 UPDATE batch SET state = 'cancelling', outcome = 'cancelled', cancelling_at = now()

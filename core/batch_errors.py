@@ -19,9 +19,9 @@ class BatchNotFound(InvalidRequest):
 
     code = "batch_not_found"
 
-    def __init__(self, batch_id: str) -> None:
+    def __init__(self, batch_id: str, *, param: str = "id") -> None:
         super().__init__(
-            f"there is no batch {batch_id[:64]!r}: use an id that POST /v1/batches returned", param="id"
+            f"there is no batch {batch_id[:64]!r}: use an id that POST /v1/batches returned", param=param
         )
 
 

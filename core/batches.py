@@ -150,7 +150,11 @@ class BatchStore:
         """Batches, newest first, beginning after (older than) the id `after`."""
         older = "AND id < %(after)s" if after else ""
         sql = f"{_SELECT} WHERE {_VISIBLE} {older} ORDER BY batch.id DESC LIMIT %(limit)s"
-        parameters = {"after": batch_uuid(after) if after else None, "limit": limit, "key_id": key_id}
+        parameters = {
+            "after": batch_uuid(after, param="after") if after else None,
+            "limit": limit,
+            "key_id": key_id,
+        }
         return [read_batch(row) for row in self._database.fetch(sql, parameters)]
 
     def request_cancel(self, batch_id: str, *, key_id: str | None) -> Batch:
@@ -177,11 +181,11 @@ def _new_parameters(new: NewBatch) -> dict[str, Any]:
     }
 
 
-def batch_uuid(batch_id: str) -> str:
+def batch_uuid(batch_id: str, *, param: str = "id") -> str:
     """As the ledger has it. Raises BatchNotFound for what is not an id of a batch."""
     found = _ID.fullmatch(batch_id)
     if found is None:
-        raise BatchNotFound(batch_id)
+        raise BatchNotFound(batch_id, param=param)
     return found[1]
 
 

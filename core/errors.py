@@ -108,8 +108,8 @@ class JobNotFound(InvalidRequest):
 
     code = "job_not_found"
 
-    def __init__(self, job_id: str) -> None:
-        super().__init__(f"there is no job {job_id[:64]!r}: use an id that POST /v1/jobs returned", param="id")
+    def __init__(self, job_id: str, *, param: str = "id") -> None:
+        super().__init__(f"there is no job {job_id[:64]!r}: use an id that POST /v1/jobs returned", param=param)
 
 
 class ModelNotFound(InvalidRequest):

@@ -167,7 +167,9 @@ class JobStore:
         conditions += ["key_id = %(owner)s"] * bool(owner)
         sql = f"{_SUMMARIES} WHERE {' AND '.join(conditions)} ORDER BY job.id DESC LIMIT %(limit)s"
         parameters = {"state": state, "owner": owner, "limit": limit, "head": HEAD}
-        rows = self._database.fetch(sql, {"after": parse_id(after) if after else None, **parameters})
+        rows = self._database.fetch(
+            sql, {"after": parse_id(after, param="after") if after else None, **parameters}
+        )
         return [JobSummary(**{**row, "state": JobState(row["state"])}) for row in rows]
 
     def request_cancel(self, job_id: str) -> None:
@@ -193,10 +195,10 @@ class JobStore:
         return bool(self._database.fetch(_CLOSE, {"id": job_id, **verdict_parameters(verdict)}))
 
 
-def parse_id(job_id: str) -> str:
+def parse_id(job_id: str, *, param: str = "id") -> str:
     """The id if it has the one form this system writes, or JobNotFound."""
     if not _ID.fullmatch(job_id):
-        raise JobNotFound(job_id)
+        raise JobNotFound(job_id, param=param)
     return job_id
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _MARK = b"\xef\xbb\xbf"
+_LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,11 @@ class RawLine:
     @property
     def is_blank(self) -> bool:
         return self.content is not None and not self.content.strip()
+
+
+def one_line(text: str) -> str:
+    """JSON as it must be written where lines count: some readers (`str.splitlines`, httpx) end one at these."""
+    return text if text.isascii() else text.translate(_LINE_ENDS)
 
 
 def split_lines(pieces: Iterable[bytes], *, longest: int, number: int = 0, position: int = 0) -> Iterator[RawLine]:

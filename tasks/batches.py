@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Set
 from dataclasses import dataclass
 
-from core.batch_claims import Claim, ClaimLost, ClaimStore
+from core.batch_claims import Claim, ClaimLost, ClaimStore, OpenBatch
 from core.batch_jobs import BatchJobStore
 from core.batches import BatchState
 from core.database import Database
@@ -16,6 +17,7 @@ from core.settings import Settings
 from tasks.batch_enqueuing import BatchEnqueuer
 from tasks.batch_reading import BatchChecker, BatchReader
 from tasks.batch_results import BatchResults
+from tasks.batch_turns import Turns
 from tasks.lanes import Lanes
 from tasks.submit import Submitter
 
@@ -38,15 +40,36 @@ class Batches:
     enqueuer: BatchEnqueuer
     results: BatchResults
     submitter: Submitter
+    turns: Turns
 
     def advance_all(self) -> None:
-        """Take every open batch as far as it goes now. Raises DatabaseUnavailable."""
+        """Take every open batch as far as it goes now, or leave that to others. Raises DatabaseUnavailable."""
+        if not self.turns.enter():
+            return
+        try:
+            self._look()
+            while not self.turns.leave():
+                self._look()
+        except BaseException:
+            self.turns.give_up()
+            raise
+
+    def _look(self) -> None:
         self.claims.cancel_revoked()
-        for uuid in self.claims.open():
-            claim = self.claims.claim(uuid)
-            if claim is not None:
-                self._advance(claim)
+        seen = set[str]()
+        while (batch := self._next(seen)) is not None:
+            seen.add(batch.uuid)
+            try:
+                if (claim := self.claims.claim(batch.uuid)) is not None:
+                    self._advance(claim)
+            finally:
+                self.turns.put_back(batch.key_id)
         self.files.prune()
+
+    def _next(self, seen: Set[str]) -> OpenBatch | None:
+        """Read afresh each time: while a large batch was advanced others may have come, of keys that have none."""
+        unseen = (batch for batch in self.claims.open() if batch.uuid not in seen)
+        return next((batch for batch in unseen if self.turns.take(batch.key_id)), None)
 
     def _advance(self, claim: Claim) -> None:
         try:
@@ -127,4 +150,5 @@ def build_batches(database: Database, settings: Settings, *, submitter: Submitte
         enqueuer=BatchEnqueuer(reader=reader, submitter=submitter, jobs=jobs, lanes=lanes),
         results=BatchResults(reader, jobs, files),
         submitter=submitter,
+        turns=Turns(settings.slots),
     )

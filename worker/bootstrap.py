@@ -20,6 +20,8 @@ from tasks.process_step import HostedProcess, ProcessStep
 from tasks.queues import QueueName
 from worker.process import build_worker
 
+LEAST_LIGHT_THREADS = 2
+
 
 def served_queue(names: set[str]) -> QueueName:
     """The one queue this process serves. Raises ConfigurationError."""
@@ -49,5 +51,12 @@ def _set_up_logging(**_: Any) -> None:
     configure_logging(settings.log_level, settings.log_format)
 
 
+def _leave_room(conf: Any, options: dict[str, Any], **_: Any) -> None:
+    """Of a light worker one thread looks at batches; merges have another, also where MATHCODE_SLOTS is 1."""
+    if options.get("queues") in (QueueName.LIGHT.value, [QueueName.LIGHT.value]):
+        conf.worker_concurrency = max(LEAST_LIGHT_THREADS, conf.worker_concurrency)
+
+
 app.steps["worker"].add(HostStep)
 signals.setup_logging.connect(_set_up_logging)
+signals.celeryd_init.connect(_leave_room)

@@ -13,6 +13,7 @@ from werkzeug.datastructures import MultiDict
 
 from core.errors import InvalidRequest
 from core.events import FROM_THE_START, JobEvent
+from core.jsonl import one_line
 from core.messages import Answer
 
 KEEP_ALIVE = ": keep-alive\n\n"
@@ -60,4 +61,4 @@ def _parse_id(text: str | None, param: str) -> str | None:
 
 
 def _render(event_id: str, name: str, data: str) -> str:
-    return f"id: {event_id}\nevent: {name}\ndata: {data}\n\n"
+    return f"id: {event_id}\nevent: {name}\ndata: {one_line(data)}\n\n"

@@ -10,6 +10,7 @@ from typing import Any
 from core.dialects import openai
 from core.errors import InvalidRequest
 from core.jobs import Job
+from core.jsonl import one_line
 from core.messages import Priority, Strategy
 
 MAX_CUSTOM_ID = 512
@@ -78,7 +79,7 @@ def _write(
     id: str, custom_id: str, *, response: Mapping[str, Any] | None = None, error: Mapping[str, str] | None = None
 ) -> bytes:
     value = {"id": id, "custom_id": custom_id, "response": response, "error": error}
-    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+    return one_line(json.dumps(value, ensure_ascii=False)).encode() + b"\n"
 
 
 def _read(content: bytes) -> dict[str, Any]:

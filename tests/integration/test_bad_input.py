@@ -107,6 +107,13 @@ def test_a_bad_query_is_refused(running: Installation, query: str) -> None:
     assert response.json()["error"]["code"]
 
 
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/files", "/v1/batches"])
+def test_a_page_after_what_is_no_id_is_refused_by_the_name_that_was_sent(running: Installation, path: str) -> None:
+    response = running.get(path, params={"after": "nonsense"})
+    assert (response.status_code, response.json()["error"]["param"]) == (404, "after")
+    assert running.get(path, params={"after": "nonsense\r\nX: 1"}).status_code == 404
+
+
 def test_a_bad_event_id_is_refused(running: Installation) -> None:
     job_id = running.submit("Solve x = 1", max_tokens=1)
     response = running.get(f"/v1/jobs/{job_id}/events", headers={"Last-Event-ID": "x; DROP"})

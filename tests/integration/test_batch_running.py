@@ -16,9 +16,10 @@ from core.batches import BatchState, BatchStore, NewBatch
 from core.database import Database
 from core.files import FileStore
 from core.jobs import NewJob, Origin
+from core.keys import KeyStore, Limits
 from core.messages import GenerationRequest, ModelName, Priority, Route, TaskType
 from tests.harness import Installation, eventually
-from tests.integration.test_batches import begin, chat_line, ended, results, upload
+from tests.integration.test_batches import begin, chat_line, ended, jsonl, results, upload
 
 SLOTS = 2
 
@@ -93,6 +94,45 @@ def test_interactive_jobs_do_not_wait_for_a_batch(slow: Installation, client: Op
     client.batches.cancel(batch.id)
 
 
+@pytest.mark.parametrize("slots", [1, 4])
+def test_a_flood_of_batches_holds_up_neither_a_hybrid_job_nor_another_keys_batch(
+    fresh: Installation, client: OpenAI, database: Database, slots: int
+) -> None:
+    """Merging is the light worker's as well, and it has few threads."""
+    fresh.settings |= {"MATHCODE_SLOTS": str(slots)}
+    fresh.start("api", "mathstral", "codestral", "light", "beat")
+    flood = jsonl(*(chat_line(f"{number}") for number in range(8_000)))
+    _, token = KeyStore(database).create("flooder", Limits())
+    flooder, file_id = client.with_options(api_key=token), upload(client.with_options(api_key=token), flood)
+    for _ in range(8):
+        flooder.batches.create(input_file_id=file_id, endpoint="/v1/chat/completions", completion_window="24h")
+    eventually(lambda: database.fetch("SELECT 1 FROM batch WHERE worker IS NOT NULL"))
+    assert fresh.ask("Prove it", force_task_type="hybrid", max_tokens=1)["status"] == "succeeded"
+    unbegun = "SELECT 1 FROM batch WHERE state = 'validating' AND key_id IS NOT NULL"
+    assert database.fetch(unbegun)
+    if slots > 1:
+        assert ended(client, begin(client, chat_line("small"))).status == "completed"
+        assert database.fetch(unbegun)
+    fresh.kill("light")  # the rest is of no interest
+
+
+def test_open_batches_are_looked_at_in_turn_of_their_keys(database: Database) -> None:
+    files, made = {key: finished_file(database, key) for key in "ab"}, dict[str, str]()
+    for name in ("a1", "a2", "a3", "b1", "b2"):
+        new = NewBatch(
+            file_id=files[name[0]], endpoint="/v1/completions", window="24h", window_s=60, key_id=name[0]
+        )
+        made[BatchStore(database).create(new).uuid] = name
+    found = [batch.uuid.replace("-", "") for batch in ClaimStore(database, lease_s=60).open()]
+    assert [made[uuid] for uuid in found] == ["a1", "b1", "a2", "b2", "a3"]
+
+
+def finished_file(database: Database, key_id: str | None = None) -> str:
+    writer = FileStore(database).create(purpose="batch", key_id=key_id)
+    writer.write(b"{}\n")
+    return writer.finish(filename="in.jsonl", lives_s=None).id
+
+
 def test_kill_9_loses_and_repeats_nothing(fresh: Installation, client: OpenAI) -> None:
     """Of everything while lines become jobs, of the light worker again while it writes the files."""
     fresh.start(*(everything := ("api", "mathstral", "light", "beat")))
@@ -120,10 +160,7 @@ def test_kill_9_loses_and_repeats_nothing(fresh: Installation, client: OpenAI) -
 
 
 def test_a_worker_that_was_frozen_changes_nothing(database: Database) -> None:
-    writer = FileStore(database).create(purpose="batch", key_id=None)
-    writer.write(b"{}\n")
-    file_id = writer.finish(filename="in.jsonl", lives_s=None).id
-    new = NewBatch(file_id=file_id, endpoint="/v1/chat/completions", window="24h", window_s=86_400)
+    new = NewBatch(file_id=finished_file(database), endpoint="/v1/chat/completions", window="24h", window_s=86_400)
     batch = BatchStore(database).create(new)
     claims, jobs = ClaimStore(database, lease_s=60), BatchJobStore(database)
     frozen = claims.claim(batch.uuid)

@@ -81,6 +81,16 @@ def test_a_batch_answers_every_line(client: OpenAI, running: Installation) -> No
     assert (request["prompt"], request["priority"]) == ("Solve x = 7", "low")
 
 
+def test_a_result_is_one_line_for_every_reader(client: OpenAI) -> None:
+    """`str.splitlines` and the client's own `iter_lines` end a line at more than JSON has to escape."""
+    names = {"a\r\nX: 1", "\x85", "\u2028", "\u2029", "../../etc", "\0"}
+    done = ended(client, begin(client, *(chat_line(name) for name in names)))
+    assert done.output_file_id
+    assert results(client, done.output_file_id).keys() == names
+    lines = [json.loads(line) for line in client.files.content(done.output_file_id).iter_lines()]
+    assert {line["custom_id"] for line in lines} == names
+
+
 def test_choices_of_a_line_are_one_response(client: OpenAI) -> None:
     done = ended(client, begin(client, chat_line("several", n=3, seed=5, temperature=1), chat_line("one")))
     assert done.request_counts is not None

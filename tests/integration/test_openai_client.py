@@ -233,6 +233,7 @@ def test_malformed_http_has_openais_shape(running: Installation, header: str) ->
         connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n".encode())
         head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
     assert int(head.split()[1]) >= 400
+    assert b"\r\nX-Request-Id: req_" in head  # as every answer
     assert set(json.loads(body)["error"]) == {"message", "type", "param", "code"}
 
 

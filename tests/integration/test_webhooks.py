@@ -152,6 +152,7 @@ def test_after_a_day_it_is_given_up_and_begun_anew_on_request(telling: Installat
         eventually(lambda: of(ledger, job_id)["state"] == "failed")
         (failed,) = [each for each in deliveries(telling, "--failed") if each["subject"] == job_id]
         assert "503" in str(failed["error"])
+        assert str(failed["id"]) in mathcode(telling, "webhooks", "list", "--failed")  # as a whole, to be retried
         told.answers[:] = [204]
         assert mathcode(telling, "webhooks", "retry", str(failed["id"])).startswith("1 delivery")
         eventually(lambda: of(ledger, job_id)["state"] == "delivered")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from itertools import islice
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.jsonl import RawLine, split_lines
+from core.jsonl import RawLine, one_line, split_lines
 
 CONTENT = st.binary(max_size=60).map(lambda content: content.replace(b"\x00", b"\n"))
 
@@ -55,3 +56,10 @@ def test_the_mark_of_some_editors_is_no_content() -> None:
         b"{}",
         b"\xef\xbb\xbf{}",
     ]
+
+
+@given(text=st.text() | st.sampled_from(["a\x85b", "\u2028", "x\u2029", "\x0b\x0c\x1c\x1d\x1e\r\n"]))
+def test_json_on_one_line_says_the_same(text: str) -> None:
+    line = one_line(json.dumps(text, ensure_ascii=False))
+    assert json.loads(line) == text
+    assert len(line.splitlines()) == 1
