@@ -9,7 +9,6 @@ the tokenizer.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from core.errors import CheckpointError
+from ensemble.drafts import draft_of
 
 PACKED_FILE = "weights.safetensors"
 WEIGHTS_FILE = "model.safetensors"
@@ -41,35 +41,17 @@ def pack(weights: dict[str, NDArray[np.float32]], directory: Path) -> None:
 def unpack(packed: Path, directory: Path) -> None:
     """Make the checkpoint `directory` of what lies in `packed`, unless something is there already.
 
-    It appears whole or not at all; of several processes doing this at once, one wins and the others use its work.
-
     Raises:
         CheckpointError: `packed` is incomplete or damaged.
     """
     if directory.exists():
         return
     weights = _read(packed / PACKED_FILE)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-    try:
+    with draft_of(directory) as draft:
         for file in packed.iterdir():
             if file.name != PACKED_FILE:
                 shutil.copyfile(file, draft / file.name)
         save_file(weights, draft / WEIGHTS_FILE, metadata={"format": "pt"})
-        open_to_readers(draft)
-        draft.rename(directory)
-    except OSError:
-        if not directory.is_dir():  # otherwise another process won
-            raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def open_to_readers(draft: Path) -> None:
-    """Undo the private modes of temporary directories and weight files: a worker may run as another user."""
-    draft.chmod(0o755)
-    for file in draft.iterdir():
-        file.chmod(0o644)
 
 
 def _read(path: Path) -> dict[str, NDArray[np.float32]]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 import torch
 from transformers import Mamba2Config, Mamba2ForCausalLM, MistralConfig, MistralForCausalLM, PreTrainedModel
 
 from core.messages import ModelName
+from ensemble.drafts import draft_of
 from ensemble.engine.tokenizer import TOKENIZER_FILE, load_tokenizer, packaged_tokenizer_file
 from ensemble.models import TINY_CONTEXT_TOKENS
-from ensemble.packed import open_to_readers
 
 SEED = 20_240_716
 VOCABULARY = 32_768
@@ -24,24 +23,12 @@ SPREAD = 0.3  # of the weights; wide enough that greedy text wanders instead of 
 
 
 def ensure_tiny_checkpoint(model: ModelName, directory: Path) -> None:
-    """Write the tiny checkpoint of `model` to `directory` unless something is there already.
-
-    It appears whole or not at all; of several processes doing this at once, one wins and the others use its work.
-    """
+    """Write the tiny checkpoint of `model` to `directory` unless something is there already."""
     if directory.exists():
         return
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-    try:
+    with draft_of(directory) as draft:
         _make(model).save_pretrained(draft)
         shutil.copyfile(packaged_tokenizer_file(), draft / TOKENIZER_FILE)
-        open_to_readers(draft)
-        draft.rename(directory)
-    except OSError:
-        if not directory.is_dir():  # otherwise another process won
-            raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _make(model: ModelName) -> PreTrainedModel:
