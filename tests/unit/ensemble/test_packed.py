@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +11,24 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from core.errors import CheckpointError
+from core.messages import ModelName
+from ensemble.models import MINI_EDITION, MINI_PAIR
 from ensemble.packed import PACKED_FILE, WEIGHTS_FILE, pack, unpack
+
+
+SHIPPED = {
+    1: {
+        "mathstral": "ce1ddfb10375d7a52c577803a0b8ef02b6d608d153ef2192b3305651eb7bcce3",
+        "codestral": "b9c48e21b09152e5fb44edfaf0ecb26d3b42eacc52865c4372ac939f4c614812",
+    }
+}
+"""SHA-256 of the small pair's weights, by edition. Other weights are another edition: append."""
+
+
+def test_an_edition_of_the_small_pair_never_changes() -> None:
+    shipped = {model: MINI_PAIR / f"mini-{model}" / PACKED_FILE for model in ModelName}
+    digests = {model.value: hashlib.sha256(file.read_bytes()).hexdigest() for model, file in shipped.items()}
+    assert digests == SHIPPED[MINI_EDITION]
 
 
 @pytest.fixture
