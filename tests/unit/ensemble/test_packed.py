@@ -15,7 +15,6 @@ from core.messages import ModelName
 from ensemble.models import MINI_EDITION, MINI_PAIR
 from ensemble.packed import PACKED_FILE, WEIGHTS_FILE, pack, unpack
 
-
 SHIPPED = {
     1: {
         "mathstral": "ce1ddfb10375d7a52c577803a0b8ef02b6d608d153ef2192b3305651eb7bcce3",
