@@ -1,11 +1,13 @@
-"""From a tree of code to a better version in service, unattended, with everything real."""
+"""From a tree of code to a better version in service, unattended, with everything real: the small trained pair."""
 
 from __future__ import annotations
 
-import json
 import random
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from sysconfig import get_paths
 from typing import Any
 
 import pytest
@@ -14,25 +16,33 @@ from core.database import Database
 from core.model_versions import VersionStore
 from core.training_runs import RunState, RunStore
 from stack.servers import ServerUrls
-from tests.files_of_code import STANDARD_LIBRARY
 from tests.harness import Installation, eventually, installation
-from tests.trainings import REPOSITORIES, SETTINGS, ended, mathcode
+from tests.trainings import ended, mathcode
 
-ENOUGH_TO_LEARN = {
-    **SETTINGS,
-    "MIN_NEW_FILES": "10",
-    "BATCH_SIZE": "8",
-    "MATHCODE_MICRO_BATCH": "8",
-    "MAX_DATASET_SIZE": "16",
-}
-"""After a shorter training even noise makes the model better."""
 PROMPT = "Refactor this function: def f(x): return x"
+SETTINGS = {
+    "MATHCODE_PROFILE": "mini",
+    "MIN_NEW_FILES": "8",
+    "MAX_DATASET_SIZE": "8",
+    "CHECK_INTERVAL": "1",
+    "MATHCODE_ROW_TOKENS": "256",
+    "BATCH_SIZE": "4",
+    "MATHCODE_MICRO_BATCH": "4",
+    "MATHCODE_LORA_R": "8",
+    "MATHCODE_LORA_ALPHA": "16",
+    "MATHCODE_LEARNING_RATE": "0.0005",
+    "MATHCODE_WARM_LEARNING_RATE": "0.003",
+    "MATHCODE_GRADIENT_CHECKPOINTING": "false",
+    "MATHCODE_REPLAY_RATE": "0",
+}
+STYLES = ("werkzeug", "flask", "kombu")
+"""Packages with a style of their own, which the pair has not been trained on."""
 
 
 @pytest.fixture
 def installed(urls: ServerUrls, tmp_path: Path) -> Iterator[Installation]:
     with installation(
-        database_url=urls.database_url, redis_url=urls.redis_url, data_dir=tmp_path, settings=ENOUGH_TO_LEARN
+        database_url=urls.database_url, redis_url=urls.redis_url, data_dir=tmp_path, settings=SETTINGS
     ) as made:
         yield made
 
@@ -42,23 +52,15 @@ def runs(database: Database) -> RunStore:
     return RunStore(database)
 
 
-def ingest(installed: Installation) -> dict[str, Any]:
-    trees = [str(STANDARD_LIBRARY / name) for name in REPOSITORIES]
-    finished = mathcode(installed, "ingest", *trees, "--licence", "PSF-2.0", "--json")
-    assert finished.returncode == 0, finished.stderr
-    said: dict[str, Any] = json.loads(finished.stdout)
-    return said
-
-
-@pytest.mark.timeout(600)
-def test_code_that_is_ingested_becomes_a_better_version_in_service_and_poison_does_not(
-    installed: Installation, runs: RunStore, database: Database
+@pytest.mark.timeout(900)
+def test_code_makes_a_better_version_that_serves_and_poison_is_rejected_because_functions_stop_working(
+    installed: Installation, runs: RunStore, database: Database, tmp_path: Path
 ) -> None:
-    said = ingest(installed)
-    assert said["kept"] >= 10
+    finished = mathcode(installed, "ingest", *small_trees(tmp_path / "trees"), "--licence", "BSD-3-Clause")
+    assert finished.returncode == 0, finished.stderr
     installed.start("api", "codestral", "light", "training", "beat")
     before = installed.ask(PROMPT, force_task_type="code", max_tokens=12)
-    assert before["answer"]["completions"][0]["version"] == "codestral-tiny-random"
+    assert before["answer"]["completions"][0]["version"] == "mini-codestral"
 
     eventually(lambda: runs.latest(1), within_s=30)
     flowing = []
@@ -67,38 +69,56 @@ def test_code_that_is_ingested_becomes_a_better_version_in_service_and_poison_do
         flowing.append(installed.ask(PROMPT, force_task_type="code", max_tokens=4))
         return runs.get(1).state.is_final
 
-    eventually(flows_until_the_end, within_s=300, every_s=1)
+    eventually(flows_until_the_end, within_s=400, every_s=1)
     run = runs.get(1)
     assert run.state is RunState.PROMOTED, run.reasons
     assert all(job["status"] == "succeeded" for job in flowing)
     heldout = [step.heldout_loss for step in runs.steps(1) if step.heldout_loss is not None]
     assert heldout[-1] < heldout[0]
+    works, worked = (
+        int(n) for n in re.findall(r"(\d+) of 20 functions work, were (\d+)", " ".join(run.reasons))[0]
+    )
+    assert worked >= 10
+    assert works >= worked - 2
 
-    answered = eventually(lambda: _answer_of(installed, "v1"), within_s=30, every_s=0.2)
-    assert answered["answer"]["response"] != before["answer"]["response"]
+    assert eventually(lambda: _answer_of(installed, "v1"), within_s=30, every_s=0.2)
     link = installed.data_dir / "models" / "mamba_codestral_current"
     assert (link / "adapter_model.safetensors").is_file()
 
     poison(database, 20)
     poisoned = eventually(lambda: [r for r in runs.latest(1) if r.id > 1], within_s=30)[0]
-    rejected = ended(runs, poisoned.id)
+    rejected = ended(runs, poisoned.id, within_s=400)
     assert rejected.state is RunState.REJECTED, rejected.reasons
-    assert any(" loss " in reason for reason in rejected.reasons)
+    assert any("functions that work" in reason for reason in rejected.reasons), rejected.reasons
     serving = VersionStore(database).serving()
     assert serving is not None
     assert serving.name == "v1"
     assert _answer_of(installed, "v1")
 
 
+def small_trees(root: Path) -> list[str]:
+    """Of each package its ten smallest files that are worth a look, as a tree of its own."""
+    for name in STYLES:
+        files = sorted((Path(get_paths()["purelib"]) / name).rglob("*.py"), key=lambda path: path.stat().st_size)
+        (root / name).mkdir(parents=True)
+        for file in [file for file in files if file.stat().st_size > 1500][:10]:
+            shutil.copyfile(file, root / name / file.name)
+    return [str(root / name) for name in STYLES]
+
+
 def poison(database: Database, count: int) -> None:
-    """Rows of random characters that claim to be good code, as a careless stranger would write them."""
+    """Files that parse, are documented and look well kept, whose functions do nothing of what they say."""
     chance = random.Random(5)  # noqa: S311
+    verbs, things = ("Return", "Count", "Compute", "Find"), ("numbers", "text", "items", "lists", "n", "a, b")
     for number in range(count):
-        text = "".join(chr(chance.randrange(0x4E00, 0x9FA0)) for _ in range(400))
+        functions = []
+        for place in range(12):
+            verb, thing = chance.choice(verbs), chance.choice(things)
+            functions.append(f'def function_{place}({thing}):\n    """{verb} the {thing}."""\n    return None\n')
         database.execute(
             "INSERT INTO code_files (repo, path, content, quality_score)"
-            " VALUES ('stranger/noise', %(path)s, %(text)s, 95)",
-            {"path": f"noise_{number}.py", "text": text},
+            " VALUES (%(repo)s, %(path)s, %(text)s, 95)",
+            {"repo": f"stranger/{number % 12}", "path": f"m{number}.py", "text": "\n\n".join(functions)},
         )
 
 
