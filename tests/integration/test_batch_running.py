@@ -65,7 +65,7 @@ def test_a_cancelled_batch_keeps_what_was_answered_and_names_the_rest(slow: Inst
     client.files.delete(batch.input_file_id)
 
 
-def test_a_batch_ends_with_its_window_and_one_of_too_many_lines_at_once(slow: Installation, client: OpenAI) -> None:
+def test_a_batch_ends_with_its_window_and_one_too_long_at_once(slow: Installation, client: OpenAI) -> None:
     slow.settings["MATHCODE_MAX_BATCH_LINES"] = "300"
     slow.start("api", "mathstral", "light", "beat")
     large = ended(client, begin(client, *(chat_line(f"{n}") for n in range(301))))
