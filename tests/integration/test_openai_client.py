@@ -160,6 +160,7 @@ def test_raw_stream_ends_with_done(running: Installation) -> None:
     with running.post("/v1/chat/completions", body, stream=True) as response:
         assert response.headers["Content-Type"].startswith("text/event-stream")
         assert response.headers["x-request-id"]
+        assert response.headers["X-Accel-Buffering"] == "no"
         events = [event for event in response.text.split("\n\n") if not event.startswith(":")]
     assert events[-2:] == ["data: [DONE]", ""]
     assert all(event.startswith("data: {") for event in events[:-2])
