@@ -16,6 +16,8 @@ from core.messages import ModelName
 
 PAUSE_S = 1.0
 CANCEL_TRIES = 30
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+"""Nobody between here and the client may keep events, or keep them back, as nginx does by default."""
 
 logger = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InvalidRequest
+from core.jsonl import one_line
 
 CHAT = "/v1/chat/completions"
 MOST_LINES = 50_000
@@ -31,11 +32,18 @@ class RunFiles:
     """`source` is read; beside `output` lie for a while what is sent, what is received and the state."""
 
     def __init__(self, source: Path, output: Path) -> None:
+        """Raises InvalidRequest where `output` cannot be written without harm."""
+        if output.exists() and output.samefile(source):
+            raise InvalidRequest(f"{output} is what is asked: name another output file", param="output")
+        if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
+            raise InvalidRequest(
+                f"{output.parent} is no directory to write in: name another output file", param="output"
+            )
         self.source = source
         self.output = output
         self.requests = output.with_name(f"{output.name}.requests")
         self._part = output.with_name(f"{output.name}.part")
-        self._state = output.with_name(f"{output.name}.run")
+        self.state = output.with_name(f"{output.name}.run")
 
     def input_hash(self) -> str:
         with self.source.open("rb") as content:
@@ -44,22 +52,20 @@ class RunFiles:
     def load(self) -> RunState | None:
         """Raises InvalidRequest where the file cannot be read."""
         try:
-            return RunState(**json.loads(self._state.read_bytes()))
+            return RunState(**json.loads(self.state.read_bytes()))
         except FileNotFoundError:
             return None
         except (ValueError, TypeError):
-            raise InvalidRequest(
-                f"{self._state} is damaged: delete it, and what it asked is asked again"
-            ) from None
+            raise InvalidRequest(f"{self.state} is damaged: delete it, and what it asked is asked again") from None
 
     def save(self, state: RunState, *, batch_id: str | None = None) -> RunState:
         state = replace(state, batch_id=batch_id or state.batch_id)
-        _replace(self._state, [json.dumps(asdict(state)).encode()])
+        _replace(self.state, [json.dumps(asdict(state)).encode()])
         return state
 
     def forget(self) -> None:
         """The results are there, or there will be none."""
-        self._state.unlink(missing_ok=True)
+        self.state.unlink(missing_ok=True)
         self.requests.unlink(missing_ok=True)
 
     def answered(self) -> set[str]:
@@ -96,7 +102,7 @@ class RunFiles:
                 yield line + b"\n"
             for name, found in self._results():
                 if name not in added:
-                    yield json.dumps(found, ensure_ascii=False).encode() + b"\n"
+                    yield one_line(json.dumps(found, ensure_ascii=False)).encode() + b"\n"
 
         _replace(self.output, merged(), self._part)
         return added

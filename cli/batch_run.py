@@ -89,12 +89,24 @@ class BatchRun:
                 if not is_away:
                     self._observer.note(f"waiting: {error}")
                 is_away = True
+            except InvalidRequest as error:
+                raise self._explained(error) from None
             else:
                 is_away = False
                 self._observer.show(batch)
                 if batch.has_ended:
                     return batch
             time.sleep(POLL_S)
+
+    def _explained(self, error: InvalidRequest) -> InvalidRequest:
+        """With what to do about a batch that this server does not have; asking again may be asking twice."""
+        if error.code != "batch_not_found":
+            return error
+        return InvalidRequest(
+            f"{error.message.partition(':')[0]} here: ask where it was made, with that key, or delete "
+            f"{self._files.state} to ask anew",
+            code=error.code,
+        )
 
     def _collect(self, batch: BatchView) -> dict[str, bool]:
         if batch.status == "failed":

@@ -24,7 +24,7 @@ class DoorSettings(BaseModel):
     low_share: float = env(
         "MATHCODE_LOW_SHARE",
         0.75,
-        "Part of all slots that jobs of low priority of one key, such as batches, may take.",
+        "Part of all slots that jobs of low priority, such as batches, may take; all keys share it, each has one.",
         gt=0,
         le=1,
     )

