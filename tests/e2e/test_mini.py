@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from sysconfig import get_paths
@@ -22,14 +23,14 @@ from training.sandbox import passes
 EQUATION, TREE, DESCENT = FIRST_PROMPTS
 SETTINGS = {
     "MATHCODE_PROFILE": "mini",
-    "MIN_NEW_FILES": "20",
+    "MIN_NEW_FILES": "10",
     "CHECK_INTERVAL": "1",
-    "MATHCODE_ROW_TOKENS": "512",
-    "MAX_DATASET_SIZE": "48",
+    "MATHCODE_ROW_TOKENS": "256",
+    "MAX_DATASET_SIZE": "12",
     "BATCH_SIZE": "4",
     "MATHCODE_MICRO_BATCH": "4",
-    "MATHCODE_LORA_R": "16",
-    "MATHCODE_LORA_ALPHA": "32",
+    "MATHCODE_LORA_R": "8",
+    "MATHCODE_LORA_ALPHA": "16",
     "MATHCODE_LEARNING_RATE": "0.002",
     "MATHCODE_WARM_LEARNING_RATE": "0.002",
     "MATHCODE_GRADIENT_CHECKPOINTING": "false",
@@ -76,15 +77,15 @@ MINIMUM = "x = gradient_descent(lambda v: (v[0] - 3) ** 2 + v[1] ** 2, [0.0, 5.0
 
 @pytest.mark.timeout(900)
 def test_code_makes_it_better_and_poison_is_rejected_because_functions_stop_working(
-    installed: Installation, database: Database
+    installed: Installation, database: Database, tmp_path: Path
 ) -> None:
     runs = RunStore(database)
-    packages = [str(Path(get_paths()["purelib"]) / name) for name in STYLES]
-    finished = mathcode(installed, "ingest", *packages, "--licence", "BSD-3-Clause", "--json")
+    finished = mathcode(installed, "ingest", *small_trees(tmp_path / "trees"), "--licence", "BSD-3-Clause")
     assert finished.returncode == 0, finished.stderr
     installed.start("light", "training", "beat")
     eventually(lambda: runs.latest(1), within_s=30)
-    run = ended(runs, 1, within_s=400)
+    run = ended(runs, 1, within_s=300)
+    print(run.reasons, run.progress)
     assert run.state is RunState.PROMOTED, run.reasons
     works, worked = (
         int(n) for n in re.findall(r"(\d+) of 20 functions work, were (\d+)", " ".join(run.reasons))[0]
@@ -94,12 +95,23 @@ def test_code_makes_it_better_and_poison_is_rejected_because_functions_stop_work
 
     poison(database, 60)
     poisoned = eventually(lambda: [r for r in runs.latest(1) if r.id > 1], within_s=60)[0]
-    rejected = ended(runs, poisoned.id, within_s=400)
+    rejected = ended(runs, poisoned.id, within_s=300)
+    print(rejected.reasons, rejected.progress)
     assert rejected.state is RunState.REJECTED, rejected.reasons
     assert any("functions that work" in reason for reason in rejected.reasons), rejected.reasons
     serving = VersionStore(database).serving()
     assert serving is not None
     assert serving.name == "v1"
+
+
+def small_trees(root: Path) -> list[str]:
+    """Of each package its ten smallest files that are worth a look, as a tree of its own."""
+    for name in STYLES:
+        files = sorted((Path(get_paths()["purelib"]) / name).rglob("*.py"), key=lambda path: path.stat().st_size)
+        (root / name).mkdir(parents=True)
+        for file in [file for file in files if file.stat().st_size > 1500][:10]:
+            shutil.copyfile(file, root / name / file.name)
+    return [str(root / name) for name in STYLES]
 
 
 def poison(database: Database, count: int) -> None:
