@@ -42,24 +42,9 @@ def test_a_file_is_uploaded_followed_and_its_answers_are_fetched(guest: Visitor,
     assert {line["custom_id"] for line in lines_of(fetched.value, tmp_path)} == {f"p{n}" for n in range(12)}
 
 
-def test_lines_that_cannot_be_answered_are_in_a_file_of_their_own(guest: Visitor, tmp_path: Path) -> None:
-    page = guest.open("#/batches")
-    choose(
-        page,
-        "mixed.jsonl",
-        {"custom_id": "good", "prompt": "Prove it", "max_tokens": 4},
-        {"custom_id": "bad", "prompt": "Prove it", "max_tokens": 900_000},
-    )
-    page.get_by_role("button", name="Ask 2 prompts").click()
-    batch = page.get_by_role("article", name="mixed.jsonl")
-    expect(batch.get_by_text("1 answered, 1 not of 2")).to_be_visible(timeout=60_000)
-    with page.expect_download() as fetched:
-        batch.get_by_role("button", name="Download errors").click()
-    (error,) = lines_of(fetched.value, tmp_path)
-    assert error["custom_id"] == "bad"
-
-
-def test_a_batch_is_cancelled(guest: Visitor, live: Installation) -> None:
+def test_a_cancelled_batch_says_which_lines_were_not_answered(
+    guest: Visitor, live: Installation, tmp_path: Path
+) -> None:
     page = guest.open("#/batches")
     choose(page, "long.jsonl", *({"custom_id": str(n), "prompt": f"Prove theorem {n}"} for n in range(60)))
     page.get_by_role("button", name="Ask 60 prompts").click()
@@ -68,6 +53,11 @@ def test_a_batch_is_cancelled(guest: Visitor, live: Installation) -> None:
     expect(batch.get_by_text("cancelled", exact=True)).to_be_visible(timeout=60_000)
     newest = live.get("/v1/batches?limit=1").json()["data"][0]
     assert (newest["metadata"]["name"], newest["status"]) == ("long.jsonl", "cancelled")
+    with page.expect_download() as fetched:
+        batch.get_by_role("button", name="Download errors").click()
+    errors = lines_of(fetched.value, tmp_path)
+    assert 0 < len(errors) <= 60
+    assert all(error["error"] for error in errors)
 
 
 def test_a_file_that_is_not_in_order_is_refused_by_its_line(guest: Visitor) -> None:
