@@ -68,10 +68,10 @@ def answered(
     return job_id
 
 
-def close(database: Database, job_id: str, task_type: TaskType, *texts: str) -> None:
+def close(database: Database, job_id: str, task_type: TaskType, *texts: str, response: str | None = None) -> None:
     completions = tuple(_completion(model, text) for model, text in zip(MODELS[task_type], texts, strict=True))
     used = " + ".join(MODELS[task_type])
-    answer = Answer(response="\n\n".join(texts), model_used=used, completions=completions)
+    answer = Answer(response=response or "\n\n".join(texts), model_used=used, completions=completions)
     assert JobStore(database).close(job_id, Verdict(state=JobState.SUCCEEDED, answer=answer))
 
 
