@@ -27,19 +27,19 @@ def lines_of(download: Download, folder: Path) -> list[dict[str, object]]:
 def test_a_file_is_uploaded_followed_and_its_answers_are_fetched(guest: Visitor, tmp_path: Path) -> None:
     page = guest.open("#/batches")
     expect(page.get_by_role("button", name="Start")).to_be_disabled()
-    prompts = [{"custom_id": f"p{n}", "prompt": f"Prove that {n} is odd", "max_tokens": 30} for n in range(12)]
+    prompts = [{"custom_id": f"p{n}", "prompt": f"Prove that {n} is odd", "max_tokens": 30} for n in range(40)]
     choose(page, "odd numbers.jsonl", *prompts)
-    page.get_by_role("button", name="Ask 12 prompts").click()
+    page.get_by_role("button", name="Ask 40 prompts").click()
     batch = page.get_by_role("article", name="odd numbers.jsonl")
     expect(batch.get_by_text("in progress")).to_be_visible()
     expect(batch.get_by_role("progressbar", name="Progress of odd numbers.jsonl")).to_be_visible()
     expect(batch.get_by_text("completed")).to_be_visible(timeout=60_000)
-    expect(batch.get_by_text("12 answered of 12")).to_be_visible()
-    expect(batch.get_by_role("progressbar")).to_have_js_property("value", 12)
+    expect(batch.get_by_text("40 answered of 40")).to_be_visible()
+    expect(batch.get_by_role("progressbar")).to_have_js_property("value", 40)
     with page.expect_download() as fetched:
         batch.get_by_role("button", name="Download answers").click()
     assert fetched.value.suggested_filename == "odd numbers.answers.jsonl"
-    assert {line["custom_id"] for line in lines_of(fetched.value, tmp_path)} == {f"p{n}" for n in range(12)}
+    assert {line["custom_id"] for line in lines_of(fetched.value, tmp_path)} == {f"p{n}" for n in range(40)}
 
 
 def test_a_cancelled_batch_says_which_lines_were_not_answered(
