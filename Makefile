@@ -49,7 +49,7 @@ load: $(DEV) ## Arrivals at 50 to 150 % of capacity, and a ledger of a million r
 audit: $(DEV) ## Look for known holes in the pinned dependencies (needs the internet)
 	$(BIN)/python -m pip_audit --strict --disable-pip --no-deps --requirement constraints.txt
 
-test-page: $(DEV) ## Use the page in Chromium by real clicks (about 2 minutes)
+test-page: $(DEV) ## Use the page in Chromium by real clicks (about 4 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/page
 
 lint: $(DEV) ## Check style, types and imports only

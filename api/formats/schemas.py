@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from core.messages import Answer, FailureCode, GenerationRequest, JobState, ModelName, Route, TaskType
+from core.observing.gpus import Gpu
 from core.options import Profile
 from core.roster import WorkerState
 from core.training_runs import RunState, Trigger
@@ -112,6 +113,7 @@ class WorkerBody(_Shape):
     state: WorkerState
     card: str | None
     is_pinned: bool
+    gpus: list[Gpu]
     metrics: dict[str, Any] | None
 
 

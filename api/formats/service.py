@@ -49,6 +49,7 @@ def _render_worker(worker: Worker) -> dict[str, Any]:
         "state": worker.state,
         "card": worker.card,
         "is_pinned": worker.is_pinned,
+        "gpus": [gpu.model_dump() for gpu in worker.gpus],
         "metrics": _figures(worker.metrics),
     }
 

@@ -1,5 +1,6 @@
 // One question and its answer: why it went where it went, what each model says, and what can be done about it.
 import { isFinal } from "./following.js";
+import { Feedback } from "./feedback.js";
 import { Component, html } from "./html.js";
 import { CopyButton, count, duration, Failure, KINDS, lasted, MODELS, Status } from "./parts.js";
 import { Prose } from "./prose.js";
@@ -8,7 +9,7 @@ const ASKED = { math: ["mathstral"], code: ["codestral"], hybrid: ["mathstral", 
 const ENDS = { stop: "ended by itself", length: "cut at its length" };
 
 export class Answer extends Component {
-  state = { isPlain: false };
+  state = { isPlain: false, isWhole: false };
 
   componentDidMount() {
     this.unwatch = this.props.following.watch(() => this.forceUpdate());
@@ -27,7 +28,7 @@ export class Answer extends Component {
     }
   }
 
-  render({ following, onRetry, onForce, heading = "h2", showsLink = true }, { isPlain, error }) {
+  render({ following, onRetry, onForce, heading = "h2", showsLink = true }, { isPlain, isWhole, error }) {
     const { job } = following;
     if (!job) return html`<div class="card"><${Failure} error=${following.error} />${following.error ? null : "Loading…"}</div>`;
     const isEnded = isFinal(job.status);
@@ -45,17 +46,22 @@ export class Answer extends Component {
       <${Route} job=${job} />
       <${Failure} error=${error ?? following.error} />
       ${job.answer?.degraded && job.status === "succeeded" ? html`<p class="notice">One of the two models gave nothing; this is the other one's answer.</p>` : null}
-      ${ASKED[job.route.task_type].map((model) => html`<${Part} key=${model} ...${part(following, model)} model=${model} isPlain=${isPlain} isEnded=${isEnded} />`)}
+      ${disagreements(job).map((text, index) => html`<div class="notice bad" key=${index}><${Prose} text=${text} /></div>`)}
+      ${isWhole && isEnded
+        ? html`<section class="part" aria-label="Whole answer">${isPlain ? html`<pre class="plain">${job.answer.response}</pre>` : html`<${Prose} text=${job.answer.response} />`}</section>`
+        : ASKED[job.route.task_type].map((model) => html`<${Part} key=${model} ...${part(following, model)} model=${model} isPlain=${isPlain} isEnded=${isEnded} />`)}
       ${job.error ? html`<p class="notice bad">${job.error.message}</p>` : null}
-      ${isEnded ? this.footer({ job, onRetry, onForce, isPlain }) : null}
+      ${isEnded ? this.footer({ job, onRetry, onForce, isPlain, isWhole }) : null}
     </article>`;
   }
 
-  footer({ job, onRetry, onForce, isPlain }) {
+  footer({ job, onRetry, onForce, isPlain, isWhole }) {
     const others = Object.keys(KINDS).filter((kind) => kind !== job.route.task_type);
     return html`<footer class="row wrap">
       ${job.answer ? html`<${CopyButton} text=${job.answer.response} what="the whole answer" label="Copy answer" />` : null}
       <button type="button" class="quiet" aria-pressed=${isPlain} onClick=${() => this.setState({ isPlain: !isPlain })}>Plain text</button>
+      ${job.answer?.completions.length > 1 ? html`<button type="button" class="quiet" aria-pressed=${isWhole} onClick=${() => this.setState({ isWhole: !isWhole })}>As one document</button>` : null}
+      ${job.answer ? html`<${Feedback} job=${job} />` : null}
       <span class="spring"></span>
       <button type="button" class="quiet" onClick=${() => this.act(() => onRetry(job))}>Ask again</button>
       ${onForce ? others.map((kind) => html`<button type="button" class="quiet" key=${kind} onClick=${() => this.act(() => onForce(job, kind))}>Ask as ${KINDS[kind].toLowerCase()}</button>`) : null}
@@ -82,9 +88,23 @@ function Route({ job }) {
     <ul>
       ${route.reasons.map((reason, index) => html`<li key=${index}>${reason}</li>`)}
       ${route.reasons.length ? null : html`<li>Nothing in the prompt told mathematics from code: this is what such prompts get.</li>`}
+      ${isForced || !route.probabilities ? null : html`<li>${chances(route)}</li>`}
       ${route.task_type === "hybrid" ? html`<li>Both models answer, ${job.request.strategy === "sequential" ? "the mathematics first, handed to the code model" : "at the same time"}.</li>` : null}
     </ul>
   </details>`;
+}
+
+const LABELS = { math: "mathematics", code: "code", hybrid: "both", other: "neither" };
+
+function chances({ probabilities, version }) {
+  const ordered = Object.entries(probabilities).sort(([, one], [, other]) => other - one);
+  return `${version ?? "The router"} gives ${ordered.map(([label, chance]) => `${LABELS[label] ?? label} ${(100 * chance).toFixed(0)} %`).join(", ")}.`;
+}
+
+/** Where the two parts contradict each other, in the words of who composed them into one document. */
+function disagreements({ answer }) {
+  if (!(answer?.completions.length > 1)) return [];
+  return (answer.response.match(/^> \*\*The two parts disagree.*$/gm) ?? []).map((line) => line.slice(2));
 }
 
 /** What is known of one model's part: its whole completion, why there is none, or its text so far. */

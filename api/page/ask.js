@@ -62,11 +62,12 @@ export class AskView extends Component {
 
   async send(event) {
     event?.preventDefault();
-    if (!draft.trim() || this.state.isSending) return;
+    const prompt = draft;
+    if (!prompt.trim() || this.state.isSending) return;
     this.setState({ isSending: true, error: null });
     try {
-      add(await post("/v1/jobs", { prompt: draft, ...this.wishes() }));
-      draft = "";
+      add(await post("/v1/jobs", { prompt, ...this.wishes() }));
+      if (draft === prompt) draft = ""; // else the next question is being written
       this.setState({}, () => this.fit());
     } catch (error) {
       this.setState({ error });

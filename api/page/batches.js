@@ -68,7 +68,7 @@ export class BatchesView extends Polling {
       <h1>Batches</h1>
       ${this.form()}
       <${Failure} error=${refused ?? error} />
-      ${batches && !batches.length ? html`<${Empty}>No batch yet.<//>` : null}
+      ${batches && !batches.length ? html`<${Empty}>No batch yet. Choose a file above, or leave it to <code>mathcode batch run prompts.jsonl -o answers.jsonl</code>.<//>` : null}
       ${!batches && !error ? html`<p class="muted">Loading…</p>` : null}
       <div class="answers">${batches?.map((batch) => this.card(batch))}</div>
       ${hasMore ? html`<p><button type="button" onClick=${() => this.setState({ pages: this.state.pages + 1 }, () => this.refresh())}>Show older ones</button></p>` : null}

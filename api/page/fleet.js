@@ -2,7 +2,7 @@
 import { get } from "./api.js";
 import { LineChart } from "./charts.js";
 import { html } from "./html.js";
-import { Ago, Bar, bytes, count, duration, Empty, Failure, MODELS, plural, Status } from "./parts.js";
+import { Ago, ago, Bar, bytes, count, duration, Empty, Failure, MODELS, plural, Status } from "./parts.js";
 import { Polling } from "./polling.js";
 import { sampler } from "./samples.js";
 
@@ -32,7 +32,7 @@ export class FleetView extends Polling {
   /** Drawn again whenever this view asks, from what the sampler has kept. */
   curves() {
     const samples = sampler.samples;
-    const minutes = (at) => ago(at, samples.at(-1)?.at ?? at);
+    const minutes = (at) => (at === samples.at(-1)?.at ? "now" : ago(new Date(at)));
     const waiting = Object.keys(MODELS).map((model) => ({
       name: MODELS[model],
       points: samples.map(({ at, queues }) => [at, waits(queues.find((queue) => queue.model === model))]),
@@ -41,16 +41,20 @@ export class FleetView extends Polling {
       name: MODELS[model],
       points: samples.map(({ at, status }) => [at, total(status.roster ?? [], model, "tokens_per_s")]),
     }));
+    const memory = cardsOf(samples.at(-1)?.status.roster ?? []).map(({ uuid, name }) => ({
+      name,
+      points: samples.flatMap(({ at, status }) => cardsOf(status.roster ?? []).filter((card) => card.uuid === uuid).map((card) => [at, card.memory_used_bytes])),
+    }));
     return html`<div class="pair">
       <section class="card"><h2>Waiting</h2><${LineChart} series=${waiting} label="Waiting completions" height=${180} formatX=${minutes} least=${4} /></section>
       <section class="card"><h2>Tokens per second</h2><${LineChart} series=${pace} label="Tokens per second" height=${180} formatX=${minutes} least=${4} /></section>
+      ${memory.length ? html`<section class="card"><h2>GPU memory</h2><${LineChart} series=${memory} label="GPU memory in use" height=${180} formatX=${minutes} formatY=${bytes} least=${2 ** 30} /></section>` : null}
     </div>
-    <p class="muted small">Since this page was opened, at most half an hour.</p>`;
+    <p class="muted small below">Curves begin when this page was opened and reach back half an hour.</p>`;
   }
 }
 
 const waits = (queue) => (queue ? queue.queued + queue.held : 0);
-const ago = (at, now) => (at === now ? "now" : `${Math.max(1, Math.round((now - at) / 1000))} s ago`);
 
 function total(roster, model, name) {
   return roster.filter((worker) => worker.queue === model).reduce((sum, worker) => sum + (worker.metrics?.[name] ?? 0), 0);
@@ -80,9 +84,9 @@ function tile(queue, roster) {
 function workers(roster) {
   if (!roster.length) return html`<${Empty}>No worker is alive. <code>mathcode up</code> starts them.<//>`;
   return html`<section class="card"><h2>Workers</h2><table class="list">
-    <thead><tr><th>Worker</th><th>State</th><th class="end">Slots</th><th class="end">Tokens/s</th><th class="end">First token</th><th class="end">Between tokens</th><th>Memory of answers</th><th>Seen</th></tr></thead>
+    <thead><tr><th>Worker</th><th>State</th><th class="end">Slots</th><th class="end">Tokens/s</th><th class="end">First token</th><th class="end">Between tokens</th><th>Cache</th><th>Seen</th></tr></thead>
     <tbody>${roster.map(row)}</tbody></table>
-    <p class="muted small">First token and between tokens: the middle of recent requests, and the slowest in twenty.</p></section>`;
+    <p class="muted small">First token, between tokens: median and 95th percentile of recent requests. Cache: keys and values, or states, of what is being answered.</p></section>`;
 }
 
 function row({ name, state, version, slots, metrics, card, seen_at: seen, is_pinned: isPinned }) {
@@ -93,18 +97,20 @@ function row({ name, state, version, slots, metrics, card, seen_at: seen, is_pin
     <td class="end" data-label="Tokens/s">${metrics ? count(Math.round(metrics.tokens_per_s)) : "–"}</td>
     <td class="end" data-label="First token">${both(metrics?.first_token_p50_s, metrics?.first_token_p95_s)}</td>
     <td class="end" data-label="Between tokens">${both(metrics?.token_p50_s, metrics?.token_p95_s)}</td>
-    <td data-label="Memory">${metrics?.memory_bytes ? html`<${Bar} value=${metrics.memory_used_bytes} most=${metrics.memory_bytes} label=${`Memory of ${name}`} /><span class="small muted">${bytes(metrics.memory_used_bytes)} of ${bytes(metrics.memory_bytes)}</span>` : "–"}</td>
+    <td data-label="Cache">${metrics?.memory_bytes ? html`<${Bar} value=${metrics.memory_used_bytes} most=${metrics.memory_bytes} label=${`Cache of ${name}`} /><span class="small muted">${bytes(metrics.memory_used_bytes)} of ${bytes(metrics.memory_bytes)}</span>` : "–"}</td>
     <td data-label="Seen"><${Ago} at=${seen} /></td>
   </tr>`;
 }
 
 const both = (half, most) => (half == null ? "–" : `${duration(half)} / ${duration(most)}`);
 
-/** Cards as the workers' driver sees them, where workers tell; the same card seen by several stands once. */
+/** Cards as the workers' driver sees them; the same card seen by several stands once. */
+const cardsOf = (roster) => [...new Map(roster.flatMap((worker) => worker.gpus ?? []).map((gpu) => [gpu.uuid, gpu])).values()];
+
 function cards(roster) {
-  const found = new Map(roster.flatMap((worker) => worker.gpus ?? []).map((gpu) => [gpu.uuid, gpu]));
-  if (!found.size) return null;
-  return html`<section class="card"><h2>GPUs</h2>${[...found.values()].map((gpu) => html`<div key=${gpu.uuid}>
+  const found = cardsOf(roster);
+  if (!found.length) return null;
+  return html`<section class="card"><h2>GPUs</h2>${found.map((gpu) => html`<div key=${gpu.uuid}>
     <p><b>${gpu.name}</b> <span class="muted">${gpu.utilization == null ? "" : `${Math.round(gpu.utilization * 100)} % busy · `}${bytes(gpu.memory_used_bytes)} of ${bytes(gpu.memory_total_bytes)}</span></p>
     <${Bar} value=${gpu.memory_used_bytes} most=${gpu.memory_total_bytes} label=${`Memory of ${gpu.name}`} /></div>`)}</section>`;
 }

@@ -2,7 +2,7 @@
 import { add } from "./ask.js";
 import { Answer } from "./answer.js";
 import { post } from "./api.js";
-import { Following } from "./following.js";
+import { Following, isFinal } from "./following.js";
 import { Component, html } from "./html.js";
 import { Ago, CopyButton, lasted } from "./parts.js";
 
@@ -48,7 +48,7 @@ function facts(job) {
     ["Asked", html`<${Ago} at=${job.created_at} />`],
     ["Waited", lasted(job.created_at, job.started_at)],
     ["Answered in", lasted(job.started_at, job.finished_at)],
-    ["Must end by", html`<${Ago} at=${job.deadline_at} />`],
+    ...(isFinal(job.status) ? [] : [["Must end by", html`<${Ago} at=${job.deadline_at} />`]]),
     ["Priority", request.priority],
     ["Strategy", request.strategy],
     ["Earlier turns", String(request.history?.length ?? 0)],

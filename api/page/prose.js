@@ -8,7 +8,10 @@ const LONGEST = 400_000; // characters; beyond, text is shown as it is
 const DEEPEST = 40;
 const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", "#39": "'" };
 
-const marked = new Marked({ gfm: true, extensions: mathExtensions });
+/** A star after a letter, a digit or a bracket is a product, as in 2*f(x)*(x - 1); models write these without $. */
+const products = { emStrong: (source, masked, previous) => (source[0] === "*" && /[\w)\]}'’]/.test(previous) ? undefined : false) };
+
+const marked = new Marked({ gfm: true, breaks: true, extensions: mathExtensions, tokenizer: products });
 
 /** Shows `text`; what cannot be read as Markdown is shown as it is. */
 export function Prose({ text }) {
@@ -93,7 +96,7 @@ function inline(tokens, depth) {
       case "codespan":
         return h("code", { key }, token.text);
       case "br":
-        return h("br", { key });
+        return [h("br", { key }), "\n"];
       case "link":
         return link(token.href, inline(token.tokens, depth + 1), key);
       case "image": // never loaded: it would tell another host who reads this

@@ -47,16 +47,21 @@ _POLICY = "; ".join(
         "trusted-types 'none'",
     )
 )
-_HEADERS = {
+_FILE_HEADERS = {
     "Cache-Control": "no-cache",  # kept, and asked about by ETag: an upgrade is seen at once
-    "Content-Security-Policy": _POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'",  # for who opens a picture by itself
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    "Referrer-Policy": "no-referrer",
     "Vary": "Accept-Encoding",
     "X-Content-Type-Options": "nosniff",
 }
+_PAGE_HEADERS = {
+    **_FILE_HEADERS,
+    "Content-Security-Policy": _POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "no-referrer",
+}
+"""What a browser heeds in a document alone is sent with the document alone: thirty files follow it."""
 _TEXT = {"type": "string"}
 
 blueprint = Blueprint("page", __name__)
@@ -75,7 +80,7 @@ class File:
 @blueprint.get("/")
 @describe("The page", tag="Page", answers={200: Answer("The page", media_type="text/html", schema=_TEXT)})
 def index() -> ResponseReturnValue:
-    return _send(_files(services().settings.flower_port)[INDEX])
+    return _send(_files(services().settings.flower_port)[INDEX], _PAGE_HEADERS)
 
 
 @blueprint.get("/page/<path:name>")
@@ -89,12 +94,12 @@ def file(name: str) -> ResponseReturnValue:
     found = _files(services().settings.flower_port).get(name)
     if found is None or name == INDEX:
         raise NotFound(f"the page has no {name[:64]!r}: open /")
-    return _send(found)
+    return _send(found, _FILE_HEADERS)
 
 
-def _send(file: File) -> Response:
+def _send(file: File, headers: dict[str, str]) -> Response:
     is_zipped = file.zipped is not None and bool(request.accept_encodings["gzip"])
-    response = Response(file.zipped if is_zipped else file.content, headers=_HEADERS)
+    response = Response(file.zipped if is_zipped else file.content, headers=headers)
     response.headers["Content-Type"] = file.media_type
     response.set_etag(f"{file.tag}-gzip" if is_zipped else file.tag)
     if is_zipped:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from core.database import Database
 from core.keys import KeyStore, Limits
@@ -60,6 +60,7 @@ class Visitor:
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine: install Debian's package `chromium` to test the page")
+    expect.set_options(timeout=WITHIN_MS)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield launched
@@ -125,6 +126,13 @@ def operator(quiet: Installation) -> tuple[str, str]:
 def guest(browser: Browser, live: Installation) -> Iterator[Visitor]:
     """At the live installation."""
     with visiting(browser, live.url) as visitor:
+        yield visitor
+
+
+@pytest.fixture
+def stranger(browser: Browser, quiet: Installation) -> Iterator[Visitor]:
+    """At the quiet installation, without a key."""
+    with visiting(browser, quiet.url) as visitor:
         yield visitor
 
 

@@ -21,7 +21,7 @@ from core.messages import (
     Verdict,
 )
 from core.model_versions import NewVersion, VersionStore
-from core.run_leases import RunLease
+from core.run_leases import RunClaim, RunLease
 from core.settings import read_settings
 from core.training import TrainingOptions
 from core.training_runs import RunState, RunStore, Step, Trigger
@@ -68,10 +68,10 @@ def answered(
     return job_id
 
 
-def close(database: Database, job_id: str, task_type: TaskType, *texts: str) -> None:
+def close(database: Database, job_id: str, task_type: TaskType, *texts: str, response: str | None = None) -> None:
     completions = tuple(_completion(model, text) for model, text in zip(MODELS[task_type], texts, strict=True))
     used = " + ".join(MODELS[task_type])
-    answer = Answer(response="\n\n".join(texts), model_used=used, completions=completions)
+    answer = Answer(response=response or "\n\n".join(texts), model_used=used, completions=completions)
     assert JobStore(database).close(job_id, Verdict(state=JobState.SUCCEEDED, answer=answer))
 
 
@@ -105,18 +105,25 @@ def trained(
     return number
 
 
-def training(database: Database) -> int:
-    """A run in the middle of its training; its number."""
+def training(database: Database) -> RunClaim:
+    """A run in the middle of its training."""
     claim = _begin(database)
     lease = RunLease(database, worker="training@page:1", lease_s=600)
     progress = {"step": 24, "steps": 60, "loss": 1.21, "tokens_per_s": 9100.0, "eta_s": 216.0}
     lease.report(claim, stage="train", progress=progress)
     lease.log_steps(claim, _curve(24, start=1.5, end=1.21))
     lease.note(claim, "checkpoint-12 is torn: the one before is used")
-    return claim.run_id
+    return claim
 
 
-def _begin(database: Database) -> Any:
+def grow(database: Database, claim: RunClaim, *, steps: int) -> None:
+    """The run that `training` began goes on to this step."""
+    lease = RunLease(database, worker="training@page:1", lease_s=600)
+    lease.report(claim, stage="train", progress={"step": steps, "steps": 60, "loss": 1.2})
+    lease.log_steps(claim, _curve(steps, start=1.5, end=1.2)[24:])
+
+
+def _begin(database: Database) -> RunClaim:
     run_id = RunStore(database).claim(Trigger.THRESHOLD, TrainingOptions.of(read_settings()))
     assert run_id is not None
     claim = RunLease(database, worker="training@page:1", lease_s=600).begin(run_id)

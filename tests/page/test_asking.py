@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 from core.database import Database
 from core.events import Done, EventLog, Piece, Restarted
 from core.messages import JobState, ModelName, TaskType
+from ensemble.composition import compose_document
 from tests.harness import Installation, eventually
 from tests.page.conftest import Visitor
 from tests.page.scenery import answered, close, insert_job
@@ -19,6 +20,7 @@ FORMULAS = r"""So $\sqrt{2}$ is irrational, since $p^2 = 2q^2$ and
 $$\int_0^1 x\,dx = \frac{1}{2}$$
 
 It costs $5 or $10.
+And (a*x^n)' = a*n*x^(n-1), that is *two* lines.
 
 | n | value |
 |--:|------:|
@@ -141,6 +143,9 @@ def test_markdown_and_mathematics_are_rendered_and_copied_as_written(
     prose = page.locator(".prose")
     expect(prose.locator("math msqrt")).to_have_count(1)
     expect(prose.locator(".formula.display mfrac")).to_have_count(1)
+    expect(prose).to_contain_text("And (a*x^n)' = a*n*x^(n-1), that is two lines.")
+    expect(prose.locator("em")).to_have_text("two")
+    expect(prose.locator("p br")).to_have_count(1)
     expect(prose.locator("table td")).to_have_text(["1", "2"])
     expect(prose.locator("ol strong")).to_have_text("two")
     expect(prose).to_contain_text("It costs $5 or $10.")
@@ -175,3 +180,55 @@ def test_a_stream_is_taken_up_where_it_broke(
     events.append(job_id, Done(status=JobState.SUCCEEDED))
     expect(page.get_by_text("succeeded")).to_be_visible()
     eventually(lambda: prose.text_content() == "one two")
+
+
+def test_the_next_question_is_kept_while_the_last_is_sent(guest: Visitor) -> None:
+    page = guest.open()
+    page.route(
+        "**/v1/jobs", lambda route: (page.get_by_label("Your question").fill("The next"), route.continue_())
+    )
+    page.get_by_label("Your question").fill("Prove that 11 is prime")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.get_by_role("heading", name="Prove that 11 is prime")).to_be_visible()
+    expect(page.get_by_label("Your question")).to_have_value("The next")
+
+
+def test_an_answer_is_rated_and_the_router_learns_whose_it_was(
+    keyholder: Visitor, ledger: Database, operator: tuple[str, str]
+) -> None:
+    job_id = answered(ledger, "Sum a list", TaskType.MATH, "So.", key_id=operator[0])
+    page = keyholder.open(f"#/jobs/{job_id}")
+    page.get_by_role("button", name="Good answer").click()
+    expect(page.get_by_role("button", name="Good answer")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_text("It was a question of")).to_have_count(0)
+    assert _said(ledger) == ("up", None)
+    page.get_by_role("button", name="Bad answer").click()
+    page.get_by_role("group", name="It was a question of").get_by_role("button", name="Code").click()
+    expect(page.get_by_role("button", name="Code", exact=True)).to_have_attribute("aria-pressed", "true")
+    assert _said(ledger) == ("down", "code")
+    page.reload()
+    expect(page.get_by_role("button", name="Bad answer")).to_have_attribute("aria-pressed", "true")
+
+
+def _said(ledger: Database) -> tuple[str, str | None]:
+    (row,) = ledger.fetch("SELECT rating, label FROM job_feedback")
+    return row["rating"], row["label"]
+
+
+def test_parts_that_disagree_are_pointed_out_and_can_be_read_as_one(
+    keyholder: Visitor, ledger: Database, operator: tuple[str, str]
+) -> None:
+    question = "Sum 1 to 10 by a program and by a formula"
+    texts = ("By Gauss.\n\nAnswer: 55", "By a loop.\n\nAnswer: 45")
+    job_id = insert_job(ledger, question, TaskType.HYBRID, key_id=operator[0])
+    document = compose_document(question=question, mathematics=texts[0], implementation=texts[1])
+    close(ledger, job_id, TaskType.HYBRID, *texts, response=document)
+    page = keyholder.open(f"#/jobs/{job_id}")
+    expect(page.locator(".notice.bad")).to_contain_text("The mathematics gives 55, the implementation 45.")
+    expect(page.get_by_role("region", name="Codestral")).to_contain_text("By a loop.")
+    page.get_by_role("button", name="As one document").click()
+    whole = page.get_by_role("region", name="Whole answer")
+    expect(whole.get_by_role("heading", name="Implementation")).to_be_visible()
+    expect(page.get_by_role("region", name="Codestral")).to_have_count(0)
+    page.get_by_role("button", name="As one document").click()
+    expect(page.get_by_role("region", name="Codestral")).to_be_visible()
