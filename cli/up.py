@@ -46,7 +46,7 @@ def up(ctx: click.Context, /, verbose: bool, as_json: bool) -> None:
 
 def _summary(state: StackState) -> str:
     """Lines that stay whole when copied."""
-    body = '{"prompt": "Solve the equation: 2x^2 + 5x - 3 = 0", "max_tokens": 64}'
+    body = '{"prompt": "Solve the equation: 2x^2 + 5x - 3 = 0"}'
     refused = [process for process in state.processes if process.phase is ProcessPhase.REFUSED]
     lines = [
         "",
