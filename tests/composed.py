@@ -49,17 +49,23 @@ def read_compose(*names: str, variables: Mapping[str, str] = VARIABLES) -> dict[
     merged: dict[str, Any] = {}
     for name in names:
         text = (ROOT / name).read_text(encoding="utf-8")
-        merged = _merge(merged, yaml.load(_interpolate(text, variables), _Loader))  # noqa: S506  it is a safe one
-    return merged
+        merged = _merge(merged, yaml.load(text, _Loader))  # noqa: S506  it is a safe one
+    found: dict[str, Any] = _interpolate(merged, variables)
+    return found
 
 
-def _interpolate(text: str, variables: Mapping[str, str]) -> str:
+def _interpolate(node: Any, variables: Mapping[str, str]) -> Any:
+    """As Compose does: in what the file says, not in its text, so that an empty value is a string."""
+
     def value(match: re.Match[str]) -> str:
         name, kind, rest = match.groups()
         return variables[name] if kind == "?" else variables.get(name) or rest or ""
 
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    return _VARIABLE.sub(value, "\n".join(lines))
+    if isinstance(node, dict):
+        return {key: _interpolate(each, variables) for key, each in node.items()}
+    if isinstance(node, list):
+        return [_interpolate(each, variables) for each in node]
+    return _VARIABLE.sub(value, node) if isinstance(node, str) else node
 
 
 def _merge(base: Any, over: Any) -> Any:

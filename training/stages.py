@@ -7,10 +7,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from core.card import CardStore
-from core.errors import ConfigurationError, DiskFull, FolderBusy, TrainingFailed
+from core.errors import DiskFull, FolderBusy, TrainingFailed
 from core.manifests import ManifestStore
 from core.messages import ModelName
 from core.model_versions import Version
@@ -20,9 +19,9 @@ from core.settings import Settings, child_environment
 from core.training import Purpose
 from core.training_runs import Run
 from ensemble.base_hash import base_hash
+from ensemble.engine.locate import checkpoint_directory
 from ensemble.engine.tokenizer import load_tokenizer
 from ensemble.models import describe_model
-from ensemble.packed import unpack
 from training.card import lent_card
 from training.child import Child, Ending
 from training.chronicle import Chronicle
@@ -53,7 +52,7 @@ class Stages:
 
     def plan(self, run: Run, parent: Version | None, *, is_warm: bool) -> TrainingPlan:
         """Raises ConfigurationError, of which CheckpointError and ModelAccessError are some."""
-        base = _base(self.settings)
+        base = checkpoint_directory(describe_model(ModelName.CODESTRAL, self.settings), self.settings)
         return TrainingPlan(
             run_id=run.id,
             base=base,
@@ -159,21 +158,3 @@ def _why(ending: Ending, stall_s: float) -> str:
     if ending.code < 0:
         return f"was killed by signal {-ending.code}"
     return f"ended with status {ending.code} ({ending.last_words})"
-
-
-def _base(settings: Settings) -> Path:
-    """The checkpoint of the code model as it is served; found without torch, which this worker does not need."""
-    spec = describe_model(ModelName.CODESTRAL, settings)
-    if spec.hub_id is not None:
-        from ensemble.engine.hub import download_checkpoint
-
-        return download_checkpoint(spec.hub_id, settings)
-    if spec.directory is None:
-        raise ConfigurationError("profile scripted has no model to train: set MATHCODE_PROFILE to mini or full")
-    if spec.packed is not None:
-        unpack(spec.packed, spec.directory)
-    if spec.is_tiny and not spec.directory.exists():
-        from ensemble.engine.tiny import ensure_tiny_checkpoint
-
-        ensure_tiny_checkpoint(spec.model, spec.directory)
-    return spec.directory

@@ -31,7 +31,7 @@ def base_hash_of(model: ModelName, settings: Settings) -> str | None:
     if settings.profile is Profile.SCRIPTED:
         return None
     from ensemble.base_hash import base_hash
-    from ensemble.engine.build import checkpoint_directory
+    from ensemble.engine.locate import checkpoint_directory
     from ensemble.models import describe_model
 
     return base_hash(checkpoint_directory(describe_model(model, settings), settings))

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel
-from transformers.utils import logging as transformers_logging
 
 from core.errors import CheckpointError, ConfigurationError
 from core.messages import ModelName
@@ -16,14 +15,12 @@ from core.settings import Settings
 from ensemble.engine.batch_runner import Row
 from ensemble.engine.batching import build_runner
 from ensemble.engine.engine import ModelEngine
-from ensemble.engine.hub import download_checkpoint
 from ensemble.engine.loading import load_network, require_device
+from ensemble.engine.locate import checkpoint_directory
 from ensemble.engine.runner import OutOfMemory
 from ensemble.engine.sequence import PIECE_INTERVAL_S
-from ensemble.engine.tiny import ensure_tiny_checkpoint
 from ensemble.engine.tokenizer import Tokenizer, load_tokenizer
-from ensemble.models import CONFIG_FILE, ModelSpec, describe_model, positions_of
-from ensemble.packed import unpack
+from ensemble.models import CONFIG_FILE, describe_model, positions_of
 
 SMALL_PARAMETERS = 100_000_000
 
@@ -61,20 +58,6 @@ def build_engine(
         default_max_tokens=settings.default_max_tokens,
         piece_interval_s=piece_interval_s,
     )
-
-
-def checkpoint_directory(spec: ModelSpec, settings: Settings) -> Path:
-    """The local directory of the checkpoint, made or downloaded first where needed."""
-    if spec.hub_id is not None:
-        return download_checkpoint(spec.hub_id, settings)
-    if spec.directory is None:
-        raise ConfigurationError("this profile has no checkpoint to load: set MATHCODE_PROFILE to mini or full")
-    if spec.packed is not None:
-        unpack(spec.packed, spec.directory)
-    if spec.is_tiny:
-        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        ensure_tiny_checkpoint(spec.model, spec.directory)
-    return spec.directory
 
 
 def _require_same_vocabulary(network: PreTrainedModel, tokenizer: Tokenizer, directory: Path) -> None:

