@@ -1,14 +1,16 @@
 """What do callers wait for when they come as they like? Open-loop arrivals at fractions of measured capacity.
 
-    python -m benchmarks.load [--loads 0.5 0.8 1.0 1.5] [--seconds 30] [--max-queued 200] [--soak SECONDS]
+    python -m benchmarks.load [--loads 0.5 0.8 1.0 1.5] [--seconds 30] [--max-queued 200]
+    python -m benchmarks.load --loads --soak 3600 [--soak-load 0.5]
 
 Capacity is measured first: clients keep KEPT jobs in the system until all of `--capacity-jobs` have ended.
 Then, for each load, arrivals of a Poisson process from one seed are submitted whether or not earlier ones were
 answered. Every time is counted from the moment at which the arrival was *meant*, also where the sender was late,
 so that waiting is not hidden (coordinated omission). `accepted` ends with the answer 202, `ended` with the job's
 row in the ledger. What is refused is sent once more after its `Retry-After`; `true` is the share of these that is
-accepted then. The resident memory of every process is read before the first and after the last load; `--soak`
-adds so many seconds at SOAK_LOAD of capacity before that.
+accepted then. The resident memory of every process is read before the first load and after the last; `--soak`
+adds so many seconds at `--soak-load` of capacity, during which it is read every SAMPLE_S seconds. Events stay in
+Redis for ten minutes after a job's end, so that long after the beginning all memory should be flat.
 
 Caveat: senders, servers and workers share this machine's cores; the scripted engine answers.
 """
@@ -23,10 +25,10 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
-from threading import Lock, local
+from threading import Event, Lock, Thread, local
 
 import psutil
 
@@ -39,8 +41,10 @@ SLOTS = 8
 KEPT = 64
 SAMPLED = 20
 """So many of the refused come again."""
-SOAK_LOAD = 0.8
+SAMPLE_S = 300.0
 TOKENS = 8
+CHUNK = 10_000
+"""Ends read by one statement."""
 SEED = 20_261_126
 MIB = 2**20
 PROCESSES = ("api", "mathstral", "codestral", "light", "beat")
@@ -152,8 +156,9 @@ def ended_after(ledger: Database, sent: Sent) -> list[float]:
     eventually(lambda: not _open(ledger), within_s=600, every_s=0.1)
     sql = """SELECT id::text AS id, extract(epoch FROM finished_at)::float8 AS at
              FROM job WHERE id = ANY (%(ids)s::uuid[])"""
-    rows = ledger.fetch(sql, {"ids": list(sent.meant)})
-    return [row["at"] - sent.meant[row["id"]] for row in rows]
+    ids = list(sent.meant)
+    chunks = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
+    return [row["at"] - sent.meant[row["id"]] for chunk in chunks for row in ledger.fetch(sql, {"ids": chunk})]
 
 
 def resident(ours: Installation, servers: EmbeddedServers) -> dict[str, float]:
@@ -195,22 +200,49 @@ def measure(ours: Installation, servers: EmbeddedServers, chosen: argparse.Names
         )
         print("load   jobs/s accepted  refused    accepted ms p50 p95 p99 max      ended ms p50 p95 p99 max")
         before = resident(ours, servers)
-        plan = [(load, chosen.seconds) for load in chosen.loads] + [(SOAK_LOAD, chosen.soak)] * bool(chosen.soak)
-        for load, seconds in plan:
-            sent = offer(ours, rate=load * most, seconds=seconds)
-            print_load(load, load * most, sent, ended_after(ledger, sent))
-        after = resident(ours, servers)
-    for name in after:
-        print(f"{name:12} {before.get(name, 0.0):7.1f} MiB -> {after[name]:7.1f} MiB")
+        read = [before]
+        for load in chosen.loads:
+            run(ours, ledger, load=load, rate=load * most, seconds=chosen.seconds)
+        if chosen.soak:
+            with sampled(ours, servers, read):
+                run(ours, ledger, load=chosen.soak_load, rate=chosen.soak_load * most, seconds=chosen.soak)
+        read.append(resident(ours, servers))
+    print(f"resident MiB: first, every {SAMPLE_S:.0f} s of the soak, last")
+    for name in before:
+        print(f"{name:12} {' '.join(f'{one[name]:6.1f}' for one in read)}")
+
+
+def run(ours: Installation, ledger: Database, *, load: float, rate: float, seconds: float) -> None:
+    sent = offer(ours, rate=rate, seconds=seconds)
+    print_load(load, rate, sent, ended_after(ledger, sent))
+
+
+@contextmanager
+def sampled(ours: Installation, servers: EmbeddedServers, read: list[dict[str, float]]) -> Iterator[None]:
+    """Meanwhile the memory is read every SAMPLE_S seconds."""
+    over = Event()
+
+    def sample() -> None:
+        while not over.wait(SAMPLE_S):
+            read.append(resident(ours, servers))
+
+    thread = Thread(target=sample, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--loads", type=float, nargs="+", default=[0.5, 0.8, 1.0, 1.5])
+    parser.add_argument("--loads", type=float, nargs="*", default=[0.5, 0.8, 1.0, 1.5])
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--max-queued", type=int, default=200)
     parser.add_argument("--capacity-jobs", type=int, default=2000)
-    parser.add_argument("--soak", type=float, default=0.0)
+    parser.add_argument("--soak", type=float, default=0.0, metavar="SECONDS")
+    parser.add_argument("--soak-load", type=float, default=0.5)
     chosen = parser.parse_args()
     with scratch_data_dir() as data_dir, EmbeddedServers(data_dir) as servers:
         settings = {"MATHCODE_SLOTS": str(SLOTS), "MATHCODE_MAX_QUEUED": str(chosen.max_queued)}

@@ -24,6 +24,8 @@ from core.errors import BrokerUnavailable
 from core.messages import JobState, ModelName
 
 KEPT_S = 24 * 3600
+ENDED_KEPT_S = 600
+"""Long enough for who follows to come back; later the ledger has the answer. It bounds what Redis holds."""
 SOCKET_TIMEOUT_S = 5.0
 PAUSE_S = 1.0
 BELL_KEPT_S = 60
@@ -77,7 +79,7 @@ class Bell:
 
 
 class EventLog:
-    """One Redis stream per job, kept for a day after its last event."""
+    """One Redis stream per job, kept for ENDED_KEPT_S after its end and for a day after any other event."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -101,7 +103,8 @@ class EventLog:
         pipeline = self._redis.pipeline(transaction=False)
         for event in events:
             pipeline.xadd(_key(job_id), {"event": event.model_dump_json()})
-        pipeline.expire(_key(job_id), KEPT_S)
+        is_over = any(isinstance(event, Done) for event in events)
+        pipeline.expire(_key(job_id), ENDED_KEPT_S if is_over else KEPT_S)
         try:
             with self._circuit.attempt() as may_try:
                 if may_try:

@@ -15,7 +15,7 @@ import requests
 from redis import Redis
 
 from core.database import Database
-from core.events import Done, EventLog, Piece, Restarted
+from core.events import ENDED_KEPT_S, Done, EventLog, Piece, Restarted
 from core.messages import JobState, ModelName
 from stack.servers import ServerUrls
 from tests.harness import Installation, eventually, installation
@@ -88,6 +88,16 @@ def test_the_ledger_has_the_answer_when_redis_has_lost_the_events(fresh: Install
         ("done", {"status": "succeeded"}),
     ]
     assert fresh.events(job["id"], after=events[0][0]) == events[1:]
+
+
+def test_redis_keeps_events_for_minutes_after_the_end_and_not_for_days(
+    fresh: Installation, urls: ServerUrls
+) -> None:
+    fresh.start("api", "mathstral", "codestral", "light")
+    jobs = [fresh.ask("What is 2 + 2?", max_tokens=4), fresh.ask(HYBRID_PROMPT, max_tokens=4)]
+    with closing(Redis.from_url(urls.redis_url)) as redis:
+        kept_s = [redis.ttl(f"mathcode:events:{job['id']}") for job in jobs]
+    assert all(0 < each <= ENDED_KEPT_S for each in kept_s)
 
 
 def test_an_open_stream_ends_by_the_ledger_when_nobody_tells_of_the_end(
