@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
 from core.errors import BrokerUnavailable, DatabaseUnavailable
-from core.idempotency import IdempotencyStore
 from core.messages import ModelName, Priority
 from core.options import WhileTraining
 from core.repairs import Branch, RepairStore
@@ -46,7 +45,7 @@ class Reconciler:
     """One pass is safe at any time, also while another process makes one.
 
     `is_steady` says that the ledger has been within reach for a while. Right after an outage every lease has run
-    out, and living workers shall renew theirs before anything is taken from the silent ones.
+    out, and living workers shall renew theirs before anything is taken from the silent ones. `chores` come first.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class Reconciler:
         roster: Roster,
         runs: RunStore,
         lanes: Lanes,
-        idempotency: IdempotencyStore,
+        chores: Sequence[Callable[[], object]],
         max_attempts: int,
         is_steady: Callable[[], bool],
         hybrids: WhileTraining = WhileTraining.WAIT,
@@ -71,7 +70,7 @@ class Reconciler:
         self._roster = roster
         self._runs = runs
         self._lanes = lanes
-        self._idempotency = idempotency
+        self._chores = chores
         self._max_attempts = max_attempts
         self._ran_at = time.monotonic()
         self._turn = Lock()
@@ -95,6 +94,8 @@ class Reconciler:
 
     def _pass(self) -> Report:
         self._ran_at = time.monotonic()
+        for chore in self._chores:
+            chore()
         taken_back = self._repairs.reap() if self._is_steady() else []
         ended = self._repairs.end_overdue(slack_s=SLACK_S) + self._end_paused()
         freed = self._repairs.free_waiting()
@@ -103,7 +104,6 @@ class Reconciler:
             self._announce(branch)
         announced = self._lanes.advance_all() + sum(self._announce_forgotten(model) for model in ModelName)
         self._roster.forget_gone()
-        self._idempotency.prune()
         trainings = self._mend_trainings()
         report = Report(
             taken_back=len(taken_back), ended=ended, merged=merged, announced=announced, trainings=trainings

@@ -10,6 +10,7 @@ from threading import Timer
 from celery import Celery
 
 from core.card import CardStore
+from core.clock_steps import ClockSteps
 from core.database import Database
 from core.events import EventLog
 from core.idempotency import IdempotencyStore
@@ -228,6 +229,8 @@ class _Builder:
         watcher = Watcher(
             runs=runs, manifests=ManifestStore(self._database), doorbell=doorbell, settings=self._settings
         )
+        settings = self._settings
+        clock = ClockSteps(self._database, lease_s=settings.lease_s, card_lease_s=settings.card_lease_s)
         reconciler = Reconciler(
             repairs=RepairStore(self._database, max_attempts=self._settings.max_attempts),
             closer=closer,
@@ -235,7 +238,7 @@ class _Builder:
             roster=self._roster,
             runs=runs,
             lanes=lanes,
-            idempotency=IdempotencyStore(self._database),
+            chores=(clock.settle, IdempotencyStore(self._database).prune),
             max_attempts=self._settings.max_attempts,
             is_steady=self.heart.is_steady,
             hybrids=self._settings.hybrid_while_training,

@@ -9,6 +9,7 @@ import pytest
 from celery import Celery
 from redis import Redis
 
+from core.clock_steps import ClockSteps
 from core.database import Database
 from core.events import EventLog
 from core.idempotency import IdempotencyStore
@@ -199,7 +200,7 @@ def build_reconciler(database: Database, installed: Installation, repairs: Repai
         doorbell=doorbell,
         runs=RunStore(database),
         lanes=lanes,
-        idempotency=IdempotencyStore(database),
+        chores=(ClockSteps(database, lease_s=6, card_lease_s=30).settle, IdempotencyStore(database).prune),
         max_attempts=3,
         roster=roster,
         is_steady=lambda: False,
