@@ -13,10 +13,14 @@ import psutil
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from tests.faults.clocks import LIBRARY
 from tests.faults.proxy import Proxy
 from tests.faults.world import PROCESSES, WORKERS, World
+from tests.trainings import trainers_of
 
 QUEUES = ("mathstral", "codestral", "light")
+STEP_S = 3600.0
+"""By which a clock goes wrong."""
 LISTS = [f"{queue}{step}" for queue in QUEUES for step in ("", "\x06\x163", "\x06\x166")]
 """Where kombu keeps messages: one list for each priority."""
 
@@ -182,6 +186,35 @@ def postgres_exhausted(world: World, fault: Fault) -> Iterator[None]:
 
 
 @contextmanager
+def clock_stepped(world: World, fault: Fault) -> Iterator[None]:
+    """One way, and back again."""
+    world.clocks.set(fault.victim, random.Random(fault.dice).choice((-1, 1)) * STEP_S)
+    yield
+    world.clocks.set(fault.victim, 0)
+
+
+@contextmanager
+def disk_full(world: World, fault: Fault) -> Iterator[None]:
+    """What the server makes of it is its own; where it gave up, it is started again."""
+    full = world.disks[fault.victim]
+    assert full is not None
+    full.fill()
+    yield
+    full.empty()
+    if fault.victim == "postgres":
+        world.revive_postgres()
+
+
+@contextmanager
+def trainer_killed(world: World, fault: Fault) -> Iterator[None]:
+    """The process that computes, not the worker that watches it; nothing where no training runs."""
+    for process in trainers_of(world.running.data_dir):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    yield
+
+
+@contextmanager
 def messages_duplicated(world: World, fault: Fault) -> Iterator[None]:
     with world.redis() as redis:
         for name, messages in _messages(redis):
@@ -251,10 +284,25 @@ KINDS: Mapping[str, Kind] = {
     "PostgreSQL connections cut": Kind(cut, ("postgres",), (0.0, 0.0)),
     "PostgreSQL read-only": Kind(postgres_read_only, ("postgres",), (0.5, 5.0)),
     "PostgreSQL out of connections": Kind(postgres_exhausted, ("postgres",), (0.5, 5.0)),
+    "trainer killed": Kind(trainer_killed, ("training",), (0.0, 0.0), 2.0),
+    "clock": Kind(clock_stepped, PROCESSES, (2.0, 8.0), 3.0),
+    "PostgreSQL's clock": Kind(clock_stepped, ("postgres",), (2.0, 8.0), 2.0),
+    "PostgreSQL's disk full": Kind(disk_full, ("postgres",), (0.5, 6.0)),
+    "Redis' disk full": Kind(disk_full, ("redis",), (0.5, 6.0)),
     "messages duplicated": Kind(messages_duplicated, ("redis",), (0.0, 0.0), 2.0),
     "messages shuffled": Kind(messages_shuffled, ("redis",), (0.0, 0.0), 2.0),
     "messages dropped": Kind(messages_dropped, ("redis",), (0.0, 0.0), 2.0),
 }
+
+
+def missing(world: World) -> Mapping[str, str]:
+    """Kinds of faults that cannot be made here, and why."""
+    found = {}
+    if LIBRARY is None:
+        found |= dict.fromkeys(("clock", "PostgreSQL's clock"), "the package libfaketime is not here")
+    if None in world.disks.values():
+        found |= dict.fromkeys(("PostgreSQL's disk full", "Redis' disk full"), "only root may mount a disk")
+    return found
 
 
 def draw(seed: int, *, faults: int, jobs: int) -> list[Fault]:

@@ -60,6 +60,7 @@ class Oracle:
         self._judge_deliveries(jobs)
         self._judge_batches()
         self._judge_versions()
+        self._judge_trainings()
         return self._findings
 
     def _judge_acceptance(self, jobs: dict[str, Any]) -> None:
@@ -203,6 +204,15 @@ class Oracle:
             )
         self._findings.figures["promotions"] = len(promoted)
 
+    def _judge_trainings(self) -> None:
+        """Each ended with a judgement, made every step, and took files that no other took."""
+        demand, runs = self._findings.demand, self._records.rows(_RUNS)
+        judged = [row for row in runs if row["state"] in ("promoted", "rejected")]
+        demand("a training without a judgement", [row for row in runs if row not in judged])
+        demand("a training without its last step", [r["id"] for r in judged if r["last"] != r["steps"]])
+        demand("a file trained on twice", [row["path"] for row in self._records.rows(_TRAINED_TWICE)])
+        self._findings.figures["trainings"] = f"{len(runs)}, {sum(row['attempt'] for row in runs)} attempts"
+
     def _get(self, path: str) -> requests.Response:
         return requests.get(f"{self._world.running.url}{path}", timeout=30)
 
@@ -228,6 +238,17 @@ SELECT coalesce(sum(runs - 1), 0) FROM (
 """
 
 _PROMOTIONS = "SELECT subject FROM audit WHERE kind = 'version' AND new = 'serving' ORDER BY number"
+
+_RUNS = """
+SELECT id, state, attempt, reasons, notes, (progress ->> 'steps')::integer AS steps,
+    (SELECT max(step) FROM training_step WHERE run_id = training_run.id AND loss IS NOT NULL) AS last
+FROM training_run ORDER BY id
+"""
+
+_TRAINED_TWICE = """
+SELECT min(path) AS path FROM training_file JOIN code_files ON code_files.id = training_file.file_id
+WHERE purpose = 'train' GROUP BY file_id HAVING count(*) > 1
+"""
 
 _PROMOTED_TWICE = """
 SELECT subject FROM audit WHERE kind = 'version' AND new = 'serving' GROUP BY subject HAVING count(*) > 1

@@ -6,10 +6,10 @@ import signal
 import subprocess
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, RLock, Thread
 from urllib.parse import unquote
@@ -21,22 +21,29 @@ from sqlalchemy.engine import make_url
 
 from core.database import Database
 from stack.servers import EmbeddedServers, scratch_data_dir
+from tests import trainings
 from tests.faults.audit import Records
+from tests.faults.clocks import Clocks
+from tests.faults.disks import Disk, disk
 from tests.faults.proxy import Proxy, Upstream, proxy
 from tests.harness import Installation, installation
 from tests.receivers import Receiver, receiver
 
 WORKERS = ("mathstral", "mathstral-2", "codestral", "codestral-2")
-PROCESSES = (*WORKERS, "light", "beat", "api")
+PROCESSES = (*WORKERS, "light", "beat", "api", "training")
 SETTINGS = {
+    **trainings.SETTINGS,
+    "MATHCODE_PROFILE": "scripted",  # but for who trains
+    "MATHCODE_TRAINING_PAUSES": "none",
     "MATHCODE_LEASE_S": "6",
     "MATHCODE_RECONCILE_S": "2",
     "MATHCODE_MAX_ATTEMPTS": "20",  # nobody's job deserves to end `dead` here
     "MATHCODE_SCRIPTED_DELAY_S": "0.01",
     "MATHCODE_WEBHOOK_ALLOW": "127.0.0.0/8",
 }
-LONGEST_STOP_S = 30.0
-"""A process told to stop is gone after this long, whatever else is broken."""
+POSTGRES_BACK_S = 60.0
+LONGEST_STOP_S: Mapping[str, float] = defaultdict(lambda: 30.0, training=120.0)
+"""A process told to stop is gone after this long, whatever else is broken; a training saves before."""
 
 
 @dataclass
@@ -48,6 +55,8 @@ class World:
     broker_way: Proxy
     running: Installation
     receiver: Receiver
+    clocks: Clocks
+    disks: Mapping[str, Disk | None]  # those of postgres and redis
     hands: ThreadPoolExecutor  # a server dies with the thread that started it, so one thread starts them
     locks: dict[str, RLock] = field(default_factory=lambda: defaultdict(RLock))
     ended: Counter[str] = field(default_factory=Counter)  # process and exit status, by themselves
@@ -78,16 +87,17 @@ class World:
         process = self.running.processes[name]
         process.terminate()
         try:
-            status = process.wait(LONGEST_STOP_S)
+            status = process.wait(LONGEST_STOP_S[name])
         except subprocess.TimeoutExpired:
-            self.broken.append(f"{name} was not gone {LONGEST_STOP_S:.0f} s after SIGTERM")
+            self.broken.append(f"{name} was not gone {LONGEST_STOP_S[name]:.0f} s after SIGTERM")
             self.kill(name)
             return
         if status != 0:
             self.ended[f"{name} on SIGTERM: {status}"] += 1
 
     def launch(self, name: str) -> None:
-        self.running.launch(name)
+        own = {"MATHCODE_PROFILE": "tiny"} if name == "training" else {}
+        self.running.launch(name, **own, **self.clocks.environment(name))
 
     def signal_postgres(self, number: signal.Signals) -> None:
         """To the first process and every backend; each has a group of its own."""
@@ -98,6 +108,16 @@ class World:
         for process in (first, *first.children(recursive=True)):
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
+
+    def revive_postgres(self) -> None:
+        """Return when it answers again, also where it has ended."""
+        end = time.monotonic() + POSTGRES_BACK_S
+        while not self.servers.postgres.answers():
+            if self.servers.postgres.poll() is not None:
+                self.on_hands(self.servers.postgres.start)
+            if time.monotonic() > end:
+                raise TimeoutError(f"PostgreSQL was not back after {POSTGRES_BACK_S:.0f} s")
+            Event().wait(0.1)
 
     def probe(self, kind: str) -> str:
         """Submit a short urgent job; its id. Raises whatever keeps it from being accepted."""
@@ -142,7 +162,12 @@ def world(directory: Path) -> Iterator[World]:
     """Everything started and serving; logs lie in `directory`."""
     with ExitStack() as stack:
         hands = stack.enter_context(ThreadPoolExecutor(1))
-        servers = EmbeddedServers(stack.enter_context(scratch_data_dir()))
+        scratch = stack.enter_context(scratch_data_dir())
+        servers, clocks = EmbeddedServers(scratch), Clocks(scratch)
+        command = servers.postgres.command
+        clock = {**command.environment, **clocks.environment("postgres")}
+        servers.postgres.command = replace(command, environment=clock)
+        disks = {name: stack.enter_context(disk(scratch / name)) for name in ("postgres", "redis")}
         hands.submit(servers.start).result()
         stack.callback(lambda: hands.submit(servers.stop).result())
         ledger_url, broker_url = make_url(servers.urls.database_url), make_url(servers.urls.redis_url)
@@ -160,9 +185,13 @@ def world(directory: Path) -> Iterator[World]:
                 settings=dict(SETTINGS),
             )
         )
-        made = World(servers, ledger_way, broker_way, running, stack.enter_context(receiver()), hands)
+        heard = stack.enter_context(receiver())
+        made = World(servers, ledger_way, broker_way, running, heard, clocks, disks, hands)
         made.records.prepare()
-        running.start(*PROCESSES)
+        for name in PROCESSES:
+            made.launch(name)
+        for name in PROCESSES:
+            running.await_ready(name)
         stack.enter_context(_kept(made))
         yield made
 
