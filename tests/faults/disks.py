@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-SIZE = "3g"
+SIZE = "1500m"
 
 
 @dataclass(frozen=True, slots=True)

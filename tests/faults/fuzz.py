@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -137,6 +138,7 @@ def _parse() -> Namespace:
 
 def main() -> int:
     chosen = _parse()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # nothing started stays behind
     seed = secrets.randbelow(10**9) if chosen.seed is None else chosen.seed
     replay = (
         f"python -m tests.faults.fuzz --seed {seed} --jobs {chosen.jobs} --faults {chosen.faults}"

@@ -13,6 +13,7 @@ from core.rejections import MOST_BYTES
 from core.training_settings import PERMISSIVE
 from training.ingest.assessment import Assessor, Context, RawFile
 from training.ingest.licences import Licences
+from training.ingest.redaction import redact
 
 GOOD = '''"""Numbers that are products of smaller ones."""
 
@@ -119,6 +120,14 @@ def test_findings_of_the_linter_cost_points(tmp_path: Path) -> None:
 def test_a_key_of_documentation_is_no_secret(tmp_path: Path) -> None:
     text = f"{GOOD}\nKEY = 'AKIAIOSFODNN7EXAMPLE'\nURL = 'redis://user:password@localhost'\n"
     assert judge("a.py", text.encode(), tmp_path).is_kept
+
+
+def test_what_is_redacted_stays_as_it_is_when_it_is_redacted_again() -> None:
+    for text in ("a@b.company.one@company.io", "who = 'someone@company.one@company.io'", "carol.jones@corp.io"):
+        once, _ = redact(text)
+        assert "company.io" not in once
+        assert "corp.io" not in once
+        assert redact(once)[0] == once
 
 
 def test_addresses_are_redacted_and_the_code_still_parses(tmp_path: Path) -> None:
