@@ -6,13 +6,26 @@ from typing import Any
 
 import kombu
 from celery.app.amqp import AMQP
+from redis.exceptions import ResponseError
 
 RECONNECT_S = 1.0
 """Kombu's own pauses grow to 30 s: after a longer outage the queues would stand still for half a minute more."""
 
 
 class Connection(kombu.Connection):  # type: ignore[misc,name-defined]
-    """Tries again at a steady pace for as long as its owner wants to wait."""
+    """Tries again at a steady pace for as long as its owner wants to wait.
+
+    A server that answers and takes no writes (its disk is full, its replica is away) is one to wait for, too: by
+    kombu's own classes of errors a worker would end.
+    """
+
+    @property
+    def connection_errors(self) -> tuple[type[Exception], ...]:
+        return (*super().connection_errors, ResponseError)
+
+    @property
+    def recoverable_connection_errors(self) -> tuple[type[Exception], ...]:
+        return (*super().recoverable_connection_errors, ResponseError)
 
     def _ensure_connection(  # noqa: PLR0917 -- kombu's own, which it also calls by position
         self,

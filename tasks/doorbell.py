@@ -36,6 +36,7 @@ class Doorbell:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
+        _ = app.amqp.producer_pool  # made here: two threads that both came first would spoil its size
         self._circuit = Circuit(pause_s=PAUSE_S)
 
     def announce(self, job_id: str, models: Sequence[ModelName], priority: Priority) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from threading import Event
 from typing import Any
 
 from core.errors import DatabaseUnavailable
 from core.run_leases import RunClaim, RunLease
 from core.training_runs import Step
-from training.folder import AliveEvent, Event, FailedEvent, HeldoutEvent, NoteEvent, StepEvent
+from training.folder import AliveEvent, FailedEvent, HeldoutEvent, NoteEvent, StepEvent
+from training.folder import Event as Told
 
 WRITE_INTERVAL_S = 1.0
 
@@ -34,7 +36,7 @@ class Chronicle:
         self.failure: FailedEvent | None = None
         """The child's own account of why it ended, if it gave one."""
 
-    def keep(self, event: Event) -> None:
+    def keep(self, event: Told) -> None:
         match event:
             case StepEvent():
                 if self._first is None:
@@ -57,8 +59,13 @@ class Chronicle:
         logger.info("run %s: %s", self._claim.run_id, message)
         self._notes.append(message)
 
-    def write(self) -> None:
-        """Write what is kept, if the ledger can be reached."""
+    def finish(self, stopped: Event) -> None:
+        """Write what is kept, however long the ledger is away, unless the run is held no longer."""
+        while not self.write() and not stopped.wait(WRITE_INTERVAL_S):
+            pass
+
+    def write(self) -> bool:
+        """Write what is kept; False if the ledger cannot be reached."""
         self._written = time.monotonic()
         try:
             while self._notes:
@@ -70,6 +77,8 @@ class Chronicle:
             self._lease.report(self._claim, stage=self._stage, progress=self._progress())
         except DatabaseUnavailable as error:
             logger.warning("run %s goes on, its progress is written later: %s", self._claim.run_id, error)
+            return False
+        return True
 
     def _add(self, step: int, **figures: Any) -> None:
         self._steps[step] = replace(self._steps.get(step) or Step(step=step), **figures)

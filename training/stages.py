@@ -115,11 +115,12 @@ class Stages:
             chronicle.write()
             ending = self._child(module, folder).run(on_event=chronicle.keep, stopped=hold.stopped)
             if ending.code == 0 or ending.was_told:
-                chronicle.write()
+                chronicle.finish(hold.stopped)
                 return
             is_full = chronicle.failure is not None and chronicle.failure.code == DiskFull.code
             pauses += is_full
             failures = 0 if is_full else 1 + (0 if ending.has_moved else failures)
+            chronicle.finish(hold.stopped)
             self._take(stage, ending, chronicle, gives_up=failures >= MOST_FAILURES or pauses > MOST_DISK_PAUSES)
             if is_full:
                 hold.stopped.wait(DISK_PAUSE_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from contextlib import closing
 
 import pytest
@@ -139,3 +140,19 @@ def test_what_is_said_while_the_ledger_is_away_is_written_when_it_is_back(monkey
         assert curve(database, claim.run_id) == [(1, 2.0, None), (2, 2.0, 2.5), (3, 2.0, None), (4, 2.0, None)]
         run = RunStore(database).get(claim.run_id)
         assert (run.notes, run.progress["step"]) == (["halved"], 4)
+        servers.postgres.kill()
+        chronicle.keep(step(5))
+        end = threading.Thread(target=chronicle.finish, args=(threading.Event(),))
+        end.start()
+        servers.postgres.start()
+        end.join(30)
+        assert curve(database, claim.run_id)[-1] == (5, 2.0, None)
+
+
+def test_the_last_words_of_a_run_that_is_held_no_longer_are_not_waited_for(
+    database: Database, lease: RunLease, claim: RunClaim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chronicle, stopped = Chronicle(lease, claim, stage="train"), threading.Event()
+    monkeypatch.setattr(chronicle, "write", lambda: False)
+    stopped.set()
+    chronicle.finish(stopped)
