@@ -45,6 +45,8 @@ class BatchRun:
             added = self._collect(self._follow(self._batch(state)))
             self._files.forget()
             found |= added
+        if not found:
+            raise InvalidRequest(f"{self._files.source} has no line: there is nothing to ask")
         return found
 
     def _open_state(self, found: dict[str, bool]) -> RunState | None:
@@ -56,14 +58,17 @@ class BatchRun:
                 self._files.forget()
                 return None
             return self._files.save(RunState(run=uuid4().hex, input_hash=input_hash, endpoint=endpoint))
-        if state.input_hash != input_hash:
-            batch = state.batch_id or self._find(state)
-            raise InvalidRequest(
-                f"{self._files.source} has changed while {batch or 'its batch'} was under way: "
-                "put it back, or name another output file",
-                param="source",
-            )
-        return state
+        if state.input_hash == input_hash:
+            return state
+        batch = state.batch_id or self._find(state)
+        if batch is None:  # no batch was made then
+            self._files.forget()
+            return self._open_state(found)
+        raise InvalidRequest(
+            f"{self._files.source} has changed while {batch} was under way: "
+            "put it back, or name another output file",
+            param="source",
+        )
 
     def _batch(self, state: RunState) -> str:
         batch_id = state.batch_id or self._find(state)

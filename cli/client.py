@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import requests
@@ -114,6 +115,9 @@ def _refusal(response: requests.Response) -> InvalidRequest | Unavailable:
         error = ErrorView.model_validate(response.json()["error"])
     except (ValueError, KeyError, TypeError, ValidationError):
         error = ErrorView(code="error", message=f"{response.url} answered {response.status_code}")
+    if response.status_code == HTTPStatus.UNAUTHORIZED:
+        reason = error.message.partition(":")[0]
+        return InvalidRequest(f"{reason}: set MATHCODE_API_KEY to one that `mathcode keys create` printed")
     if response.status_code >= 500 or response.status_code == 429:
         return Unavailable(error.message)
     return InvalidRequest(error.message, param=error.param, code=error.code)

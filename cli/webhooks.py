@@ -52,6 +52,10 @@ def retry(ids: tuple[str, ...], everything: bool) -> None:
     with open_ledger() as database:
         number = WebhookStore(database).retry(None if everything else list(ids))
     click.echo(f"{number} deliver{'y is' if number == 1 else 'ies are'} tried again")
+    if number < len(set(ids)):
+        raise InvalidRequest(
+            "only what was given up is tried again: `mathcode webhooks list --failed` has the ids"
+        )
 
 
 @webhooks.command()

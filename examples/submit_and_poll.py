@@ -20,17 +20,19 @@ def submit(session: requests.Session, url: str, prompt: str) -> str:
     """The id of the new job. The Idempotency-Key makes trying again safe, whatever was lost on the way."""
     headers = {"Idempotency-Key": str(uuid.uuid4())}
     body = {"prompt": prompt, "max_tokens": 64, "deadline_s": 300, "wait_s": 10}
+    problem = f"no API answers at {url}"
     for _ in range(TRIES):
         try:
             response = session.post(f"{url}/v1/jobs", json=body, headers=headers, timeout=60)
         except requests.ConnectionError:
             time.sleep(1)
             continue
+        problem = f"{url} cannot take the job now: try again later"
         if response.status_code not in {429, 503} or response.headers.get("x-should-retry") == "false":
             break
         time.sleep(int(response.headers["Retry-After"]))
     else:
-        sys.exit(f"{url} cannot take the job now: try again later")
+        sys.exit(problem)
     if not response.ok:
         sys.exit(response.json()["error"]["message"])
     return str(response.json()["id"])

@@ -25,9 +25,10 @@ LEAST_LIGHT_THREADS = 2
 
 def served_queue(names: set[str]) -> QueueName:
     """The one queue this process serves. Raises ConfigurationError."""
-    servable = [name.value for name in QueueName if name is not QueueName.TRAINING]
-    if len(names) != 1 or not names <= set(servable):
-        raise ConfigurationError(f"a worker serves exactly one queue: start it with -Q and one of {servable}")
+    servable = {name.value for name in QueueName if name is not QueueName.TRAINING}
+    if len(names) != 1 or not names <= servable:
+        every = ", ".join(QueueName)
+        raise ConfigurationError(f"a worker serves exactly one queue: start it with -Q and one of {every}")
     return QueueName(names.pop())
 
 

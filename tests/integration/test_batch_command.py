@@ -174,3 +174,23 @@ def test_a_source_that_changed_under_way_is_refused(fresh: Installation, tmp_pat
     source.write_bytes(jsonl(chat_line("b")))
     finished = call(fresh, "run", str(source), "-o", str(output))
     assert (finished.returncode, "has changed while batch_" in finished.stderr) == (2, True)
+
+
+def test_a_source_that_changed_before_there_was_a_batch_is_asked_as_it_is(
+    running: Installation, tmp_path: Path
+) -> None:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_bytes(jsonl(chat_line("a")))
+    refused = call(running, "run", str(source), "-o", str(output), "--window", "soon")
+    assert (refused.returncode, "completion_window" in refused.stderr) == (2, True)
+    source.write_bytes(jsonl(chat_line("b")))
+    finished = call(running, "run", str(source), "-o", str(output))
+    assert finished.returncode == 0, finished.stderr
+    assert answers(output).keys() == {"b"}
+
+
+def test_a_source_without_lines_is_refused(running: Installation, tmp_path: Path) -> None:
+    (source := tmp_path / "in.jsonl").write_bytes(b"\n")
+    refused = call(running, "run", str(source), "-o", str(tmp_path / "out.jsonl"))
+    assert (refused.returncode, "there is nothing to ask" in refused.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == [source]

@@ -158,6 +158,11 @@ def test_after_a_day_it_is_given_up_and_begun_anew_on_request(telling: Installat
         eventually(lambda: of(ledger, job_id)["state"] == "delivered")
 
 
+def test_who_retries_what_was_not_given_up_is_told_so(telling: Installation) -> None:
+    with pytest.raises(AssertionError, match="only what was given up is tried again"):
+        mathcode(telling, "webhooks", "retry", "nothing")
+
+
 def test_a_receiver_that_hangs_holds_nobody_up(telling: Installation) -> None:
     with receiver(0) as hanging, receiver() as prompt:
         for _ in range(20):

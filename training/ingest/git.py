@@ -45,7 +45,7 @@ def clone(url: str, into: Path, *, timeout_s: float = CLONE_TIMEOUT_S) -> None:
     if status is None:
         raise SourceUnusable(url, f"was not cloned within {timeout_s:.0f} s")
     if status != 0:
-        raise SourceUnusable(url, f"cannot be cloned: {_last_line(complaint)}")
+        raise SourceUnusable(url, f"cannot be cloned: {_first_line(complaint)}")
 
 
 def root_of(directory: Path) -> Path | None:
@@ -126,5 +126,8 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _last_line(complaint: bytes) -> str:
-    return (complaint.decode("utf-8", "replace").strip().splitlines() or ["no reason was given"])[-1]
+def _first_line(complaint: bytes) -> str:
+    """What went wrong; git's and ssh's further lines are advice."""
+    lines = [line.strip() for line in complaint.decode("utf-8", "replace").splitlines()]
+    reasons = (line for line in lines if line and not line.lower().startswith("warning:"))
+    return next(reasons, "no reason was given")

@@ -1,8 +1,8 @@
 """Whether a file holds a secret, by the detectors of `detect-secrets`, asked only about lines that could.
 
 Every detector over every line takes tens of milliseconds a file. So a line is looked at only where it has a long
-run of letters and digits, a password in a URL or the head of a private key. That misses passwords that are plain
-words, on purpose: in code they are almost always examples.
+run of letters and digits, what keys of known services begin with, a password in a URL or the head of a private
+key. That misses passwords that are plain words, on purpose: in code they are almost always examples.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ _LEFT_OUT = {
 }
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----[\s\\n'\"+]*[A-Za-z0-9+/=]{40}"
+)
+# Keys of these services may have no digit at all, so that they do not look random.
+_KEY_HEAD = re.compile(
+    rb"(?:A3T|ABIA|ACCA|AKIA|ASIA)[A-Z0-9]{16}|gh[opusr]_[A-Za-z0-9]{16}|gl[a-z]{2,5}-[\w-]{16}|[rs]k_live_|SG\.\w{16}"
 )
 _URL_PASSWORD = re.compile(r"://[^\s/:@'\"\[\]]{1,64}:[^\s/:@'\"\[\]]{1,64}@")
 _EXAMPLE = re.compile(
@@ -77,9 +81,10 @@ def _is_random(secret: str) -> bool:
 
 
 def _suspects(classes: ByteClasses) -> Iterator[str]:
-    """The lines with a run that could be a key; of a very long line, what stands around the run."""
+    """The lines with a run or a head that could be a key's; of a very long line, what stands around the run."""
     data, end = classes.data, 0
-    for place in classes.random_looking(shortest=SHORTEST):
+    heads = [match.start() for match in _KEY_HEAD.finditer(data)]
+    for place in sorted(classes.random_looking(shortest=SHORTEST) + heads):
         if place < end:
             continue
         start = max(data.rfind(b"\n", 0, place) + 1, place - LONGEST_LINE // 2)

@@ -77,6 +77,8 @@ def test_a_documented_clean_file_is_kept_with_a_high_score_that_adds_up(tmp_path
         ("app.min.js", b"let a=1;" * 200, "minified"),
         ("packed.js", b"let a=1;" * 400, "minified"),
         ("key.py", f"{GOOD}\nTOKEN = '{TOKEN}'\n".encode(), "secret"),
+        ("no_digit.py", f"{GOOD}\nKEY = 'AKIA{'QWERTYUIOPASDFGH'}'\n".encode(), "secret"),
+        ("letters.py", f"{GOOD}\nTOKEN = 'ghp_{'abcdefghijklmnopqrstuvwxyzABCDEFGHIJ'}'\n".encode(), "secret"),
         ("url.py", f"{GOOD}\nURL = 'postgres://carol:Tr0ub4dor3@db.corp.io/x'\n".encode(), "secret"),
     ],
 )
