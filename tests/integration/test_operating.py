@@ -31,7 +31,7 @@ def _run(installed: Installation, *words: str) -> subprocess.CompletedProcess[st
 
 
 def _control(installed: Installation, *words: str, only: str | None = None) -> dict[str, dict[str, Any]]:
-    """The replies of the workers, by the name of their queue; Celery waits until all that are named have replied."""
+    """The replies of the workers, by the name of their queue, once all that are named have replied."""
     workers = [only] if only else [name for name in installed.processes if name not in {"api", "beat"}]
     nodes = ",".join(f"{worker}@{socket.gethostname()}" for worker in workers)
     finished = _run(installed, *CELERY, "-d", nodes, *words)
