@@ -24,7 +24,7 @@ from tests.trainings import ended, mathcode
 PROMPT = "Refactor this function: def f(x): return x"
 SETTINGS = {
     "MATHCODE_PROFILE": "mini",
-    "MIN_NEW_FILES": "14",
+    "MIN_NEW_FILES": "12",
     "MAX_DATASET_SIZE": "12",
     "CHECK_INTERVAL": "1",
     "MATHCODE_ROW_TOKENS": "256",
@@ -42,9 +42,9 @@ TREES = {
     "git.example/pallets/werkzeug": 5,
     "git.example/team-27/flask": 2,  # held out, by the hash of its name
 }
-"""Of packages with a style of their own, which the pair has not been trained on, so many small files.
+"""Of packages with a style of their own, which the pair has not been trained on, so many of the smallest files.
 
-All are taken by the first run, so that the second has nothing but poison.
+Of two of one name the larger stays, so ten are trained on: all by the first run, and the second has only poison.
 """
 GIT = shutil.which("git") or "git"
 
