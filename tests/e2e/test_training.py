@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from sysconfig import get_paths
@@ -14,6 +15,7 @@ import pytest
 
 from core.database import Database
 from core.model_versions import VersionStore
+from core.training import Purpose
 from core.training_runs import RunState, RunStore
 from stack.servers import ServerUrls
 from tests.harness import Installation, eventually, installation
@@ -22,21 +24,29 @@ from tests.trainings import ended, mathcode
 PROMPT = "Refactor this function: def f(x): return x"
 SETTINGS = {
     "MATHCODE_PROFILE": "mini",
-    "MIN_NEW_FILES": "8",
-    "MAX_DATASET_SIZE": "8",
+    "MIN_NEW_FILES": "12",
+    "MAX_DATASET_SIZE": "12",
     "CHECK_INTERVAL": "1",
     "MATHCODE_ROW_TOKENS": "256",
     "BATCH_SIZE": "4",
     "MATHCODE_MICRO_BATCH": "4",
     "MATHCODE_LORA_R": "8",
     "MATHCODE_LORA_ALPHA": "16",
-    "MATHCODE_LEARNING_RATE": "0.0005",
+    "MATHCODE_LEARNING_RATE": "0.0007",
     "MATHCODE_WARM_LEARNING_RATE": "0.005",
     "MATHCODE_GRADIENT_CHECKPOINTING": "false",
     "MATHCODE_REPLAY_RATE": "0",
 }
-STYLES = ("werkzeug", "flask", "kombu")
-"""Packages with a style of their own, which the pair has not been trained on."""
+TREES = {
+    "git.example/celery/kombu": 7,
+    "git.example/pallets/werkzeug": 5,
+    "git.example/team-27/flask": 2,  # held out, by the hash of its name
+}
+"""Of packages with a style of their own, which the pair has not been trained on, so many of the smallest files.
+
+Of two of one name the larger stays, so ten are trained on: all by the first run, and the second has only poison.
+"""
+GIT = shutil.which("git") or "git"
 
 
 @pytest.fixture
@@ -72,6 +82,11 @@ def test_code_makes_a_better_version_that_serves_and_poison_is_rejected_because_
     eventually(flows_until_the_end, within_s=400, every_s=1)
     run = runs.get(1)
     assert run.state is RunState.PROMOTED, run.reasons
+    kombu, werkzeug, flask = TREES
+    assert (repositories(database, 1, Purpose.TRAIN), repositories(database, 1, Purpose.HELDOUT)) == (
+        {kombu, werkzeug},
+        {flask},
+    )
     assert all(job["status"] == "succeeded" for job in flowing)
     heldout = [step.heldout_loss for step in runs.steps(1) if step.heldout_loss is not None]
     assert heldout[-1] < heldout[0]
@@ -89,6 +104,7 @@ def test_code_makes_a_better_version_that_serves_and_poison_is_rejected_because_
     poisoned = eventually(lambda: [r for r in runs.latest(1) if r.id > 1], within_s=30)[0]
     rejected = ended(runs, poisoned.id, within_s=400)
     assert rejected.state is RunState.REJECTED, rejected.reasons
+    assert all(name.startswith("stranger/") for name in repositories(database, poisoned.id, Purpose.TRAIN))
     assert any("functions that work" in reason for reason in rejected.reasons), rejected.reasons
     serving = VersionStore(database).serving()
     assert serving is not None
@@ -97,13 +113,16 @@ def test_code_makes_a_better_version_that_serves_and_poison_is_rejected_because_
 
 
 def small_trees(root: Path) -> list[str]:
-    """Of each package its ten smallest files that are worth a look, as a tree of its own."""
-    for name in STYLES:
-        files = sorted((Path(get_paths()["purelib"]) / name).rglob("*.py"), key=lambda path: path.stat().st_size)
-        (root / name).mkdir(parents=True)
-        for file in [file for file in files if file.stat().st_size > 1500][:10]:
-            shutil.copyfile(file, root / name / file.name)
-    return [str(root / name) for name in STYLES]
+    """Of each package the smallest files that are worth a look, as a repository whose name depends on no path."""
+    for name, count in TREES.items():
+        package, tree = Path(get_paths()["purelib"]) / Path(name).name, root / name
+        tree.mkdir(parents=True)
+        files = sorted(package.rglob("*.py"), key=lambda path: path.stat().st_size)
+        for file in [file for file in files if file.stat().st_size > 1500][:count]:
+            shutil.copyfile(file, tree / file.name)
+        for words in (("init", "-q"), ("remote", "add", "origin", f"https://{name}"), ("add", ".")):
+            subprocess.run([GIT, *words], cwd=tree, check=True)
+    return [str(root / name) for name in TREES]
 
 
 def poison(database: Database, count: int) -> None:
@@ -112,7 +131,7 @@ def poison(database: Database, count: int) -> None:
     verbs, things = ("Return", "Count", "Compute", "Find"), ("numbers", "text", "items", "lists", "n", "a, b")
     for number in range(count):
         functions = []
-        for place in range(12):
+        for place in range(24):
             verb, thing = chance.choice(verbs), chance.choice(things)
             functions.append(f'def function_{place}({thing}):\n    """{verb} the {thing}."""\n    return None\n')
         database.execute(
@@ -120,6 +139,16 @@ def poison(database: Database, count: int) -> None:
             " VALUES (%(repo)s, %(path)s, %(text)s, 95)",
             {"repo": f"stranger/{number % 12}", "path": f"m{number}.py", "text": "\n\n".join(functions)},
         )
+
+
+def repositories(database: Database, run_id: int, purpose: Purpose) -> set[str]:
+    """Whose files a run had for this."""
+    rows = database.fetch(
+        "SELECT repo FROM training_file JOIN code_files ON code_files.id = file_id"
+        " WHERE training_file.run_id = %(run_id)s AND purpose = %(purpose)s",
+        {"run_id": run_id, "purpose": purpose},
+    )
+    return {row["repo"] for row in rows}
 
 
 def _answer_of(installed: Installation, version: str) -> dict[str, Any] | None:

@@ -17,7 +17,10 @@ import pytest
 import requests
 
 from core.settings import child_environment
+from stack.layout import Layout
+from stack.readiness import ask_status
 from stack.servers import ServerUrls, scratch_data_dir
+from stack.state import ProcessState, read_state
 from tests.harness import eventually, free_port
 
 MATHCODE = (sys.executable, "-m", "cli.main")
@@ -58,6 +61,16 @@ class User:
 
     def process(self, name: str) -> dict[str, Any]:
         return next(process for process in self.status()["processes"] if process["name"] == name)
+
+    def looked_at(self, name: str) -> ProcessState:
+        """As the stack wrote it down: what `status` shows, without a process for each look."""
+        state = read_state(Layout(self.data_dir))
+        assert state is not None
+        return next(process for process in state.processes if process.name == name)
+
+    def workers(self) -> dict[str, int]:
+        service = ask_status(f"http://127.0.0.1:{self.environment['MATHCODE_PORT']}")
+        return dict((service or {}).get("workers", {}))
 
     def ask(self, *words: str) -> dict[str, Any]:
         finished = self.run("ask", *words, "--max-tokens", "8", "--json")
@@ -204,7 +217,8 @@ def test_a_worker_started_by_hand_finds_the_stack(user: User) -> None:
     with (user.data_dir / "by-hand.log").open("ab") as log:
         worker = subprocess.Popen([sys.executable, *words], env=environment, cwd="/", stdout=log, stderr=log)
     try:
-        eventually(lambda: user.status()["service"]["workers"]["light"] == 2, within_s=60)
+        eventually(lambda: user.workers().get("light") == 2, within_s=60, every_s=0.2)
+        assert user.status()["service"]["workers"]["light"] == 2
     finally:
         worker.terminate()
         worker.wait(60)
@@ -214,9 +228,11 @@ def test_a_worker_started_by_hand_finds_the_stack(user: User) -> None:
 def test_a_killed_process_is_back_and_answers(user: User, name: str) -> None:
     before = user.process(name)
     os.kill(before["pid"], signal.SIGKILL)
-    after = eventually(lambda: (p := user.process(name))["restarts"] > before["restarts"] and p["pid"] and p)
+    eventually(lambda: (seen := user.looked_at(name)).restarts > before["restarts"] and seen.pid, every_s=0.1)
+    after = user.process(name)
+    assert after["restarts"] > before["restarts"]
     assert after["pid"] != before["pid"]
-    eventually(lambda: (user.status()["service"] or {}).get("workers", {}).get("codestral"), within_s=60)
+    eventually(lambda: user.workers().get("codestral"), within_s=60, every_s=0.2)
     assert user.ask("Implement a stack", "--force", "code")["status"] == "succeeded"
 
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 import requests
 
-from tests.harness import Installation, eventually
+from stack.servers import ServerUrls
+from tests.harness import Installation, eventually, installation
 
 
-@pytest.fixture
-def small(fresh: Installation) -> Installation:
-    fresh.settings.update(MATHCODE_API_THREADS="4", MATHCODE_STREAMS="2", MATHCODE_MAX_BODY_BYTES="4096")
-    fresh.start("api")
-    return fresh
+@pytest.fixture(scope="module")
+def small(new_urls: Callable[[], ServerUrls], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    urls, directory = new_urls(), tmp_path_factory.mktemp("small")
+    settings = {"MATHCODE_API_THREADS": "4", "MATHCODE_STREAMS": "2", "MATHCODE_MAX_BODY_BYTES": "4096"}
+    with installation(
+        database_url=urls.database_url, redis_url=urls.redis_url, data_dir=directory, settings=settings
+    ) as made:
+        made.start("api")
+        yield made
 
 
 def test_open_streams_never_keep_others_from_being_served(small: Installation) -> None:

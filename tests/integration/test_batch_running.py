@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
@@ -18,22 +18,35 @@ from core.files import FileStore
 from core.jobs import NewJob, Origin
 from core.keys import KeyStore, Limits
 from core.messages import GenerationRequest, ModelName, Priority, Route, TaskType
-from tests.harness import Installation, eventually
+from stack.servers import ServerUrls
+from tests.harness import Installation, eventually, installation
 from tests.integration.test_batches import begin, chat_line, ended, jsonl, results, upload
 
 SLOTS = 2
+MOST_LINES = 400
 
 
-@pytest.fixture
-def slow(fresh: Installation) -> Installation:
+@pytest.fixture(scope="module")
+def slow(new_urls: Callable[[], ServerUrls], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """Two slots that need a moment for each token."""
-    fresh.settings |= {"MATHCODE_SLOTS": str(SLOTS), "MATHCODE_SCRIPTED_DELAY_S": "0.01"}
-    return fresh
+    urls, directory = new_urls(), tmp_path_factory.mktemp("slow")
+    settings = {
+        "MATHCODE_SLOTS": str(SLOTS),
+        "MATHCODE_SCRIPTED_DELAY_S": "0.01",
+        "MATHCODE_MAX_BATCH_LINES": str(MOST_LINES),
+    }
+    with installation(
+        database_url=urls.database_url, redis_url=urls.redis_url, data_dir=directory, settings=settings
+    ) as made:
+        made.start("api", "mathstral", "light", "beat")
+        yield made
 
 
 @pytest.fixture
-def client(fresh: Installation) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{fresh.url}/v1", api_key="unused", max_retries=5) as made:
+def client(request: pytest.FixtureRequest) -> Iterator[OpenAI]:
+    """Of the installation that the test uses."""
+    used: Installation = request.getfixturevalue("slow" if "slow" in request.fixturenames else "fresh")
+    with OpenAI(base_url=f"{used.url}/v1", api_key="unused", max_retries=5) as made:
         yield made
 
 
@@ -44,8 +57,7 @@ def counts(client: OpenAI, batch_id: str) -> dict[str, int]:
 
 
 def test_a_cancelled_batch_keeps_what_was_answered_and_names_the_rest(slow: Installation, client: OpenAI) -> None:
-    slow.start("api", "mathstral", "light", "beat")
-    lines = [chat_line(f"{number}") for number in range(400)]
+    lines = [chat_line(f"{number}") for number in range(MOST_LINES)]
     batch = begin(client, *lines)
     eventually(lambda: counts(client, batch.id)["completed"] >= 3)
     assert client.files.list(purpose="batch").data[0].id == batch.input_file_id
@@ -58,7 +70,7 @@ def test_a_cancelled_batch_keeps_what_was_answered_and_names_the_rest(slow: Inst
     assert answered.keys() | rest.keys() == {line["custom_id"] for line in lines}
     assert not answered.keys() & rest.keys()
     assert {line["error"]["code"] for line in rest.values()} == {"batch_cancelled"}
-    assert counts(client, batch.id) == {"total": 400, "completed": len(answered), "failed": len(rest)}
+    assert counts(client, batch.id) == {"total": MOST_LINES, "completed": len(answered), "failed": len(rest)}
     with closing(Database(slow.database_url)) as ledger:
         assert ledger.fetch("SELECT 1 FROM completion WHERE state <> 'done'") == []
         assert ledger.fetch("SELECT 1 FROM job WHERE state IN ('queued', 'running')") == []
@@ -66,9 +78,7 @@ def test_a_cancelled_batch_keeps_what_was_answered_and_names_the_rest(slow: Inst
 
 
 def test_a_batch_ends_with_its_window_and_one_too_long_at_once(slow: Installation, client: OpenAI) -> None:
-    slow.settings["MATHCODE_MAX_BATCH_LINES"] = "300"
-    slow.start("api", "mathstral", "light", "beat")
-    large = ended(client, begin(client, *(chat_line(f"{n}") for n in range(301))))
+    large = ended(client, begin(client, *(chat_line(f"{n}") for n in range(MOST_LINES + 1))))
     assert large.errors is not None and large.errors.data is not None
     assert [(error.code, error.line) for error in large.errors.data] == [("too_many_lines", None)]
     batch = begin(client, *(chat_line(f"{n}", max_tokens=20) for n in range(300)), completion_window="3s")
@@ -81,7 +91,6 @@ def test_a_batch_ends_with_its_window_and_one_too_long_at_once(slow: Installatio
 
 
 def test_interactive_jobs_do_not_wait_for_a_batch(slow: Installation, client: OpenAI) -> None:
-    slow.start("api", "mathstral", "light", "beat")
     batch = begin(client, *(chat_line(f"{n}", max_tokens=10) for n in range(300)))
     eventually(lambda: counts(client, batch.id)["completed"] >= 3)
     for _ in range(3):
@@ -96,6 +105,7 @@ def test_interactive_jobs_do_not_wait_for_a_batch(slow: Installation, client: Op
         assert row["n"] <= SLOTS
     assert counts(client, batch.id)["completed"] < 300
     client.batches.cancel(batch.id)
+    assert ended(client, batch).status == "cancelled"
 
 
 def test_batches_of_all_kinds_and_keys_together_leave_a_slot(
@@ -161,7 +171,7 @@ def finished_file(database: Database, key_id: str | None = None) -> str:
 def test_kill_9_loses_and_repeats_nothing(fresh: Installation, client: OpenAI) -> None:
     """Of everything while lines become jobs, of the light worker again while it writes the files."""
     fresh.start(*(everything := ("api", "mathstral", "light", "beat")))
-    lines = [chat_line(f"{number}", f"Solve x = {number}", max_tokens=2) for number in range(2000)]
+    lines = [chat_line(f"{number}", f"Solve x = {number}", max_tokens=2) for number in range(1500)]
     batch = begin(client, *lines)
     with closing(Database(fresh.database_url)) as ledger:
         eventually(lambda: ledger.fetch("SELECT 1 FROM batch WHERE line > 0"), every_s=0.005)
@@ -176,11 +186,11 @@ def test_kill_9_loses_and_repeats_nothing(fresh: Installation, client: OpenAI) -
         fresh.start("light")
         done = ended(client, batch)
         assert done.status == "completed"
-        assert counts(client, batch.id) == {"total": 2000, "completed": 2000, "failed": 0}
+        assert counts(client, batch.id) == {"total": 1500, "completed": 1500, "failed": 0}
         assert results(client, done.output_file_id).keys() == {line["custom_id"] for line in lines}
         asked = Counter(row["prompt"] for row in ledger.fetch("SELECT request ->> 'prompt' AS prompt FROM job"))
         assert set(asked.values()) == {1}
-        assert len(asked) == 2000
+        assert len(asked) == 1500
         eventually(lambda: not ledger.fetch("SELECT 1 FROM file WHERE uses > 0"))
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import psycopg2
 import pytest
 
-from stack.servers import EmbeddedServers, scratch_data_dir
+from core.database import Database
+from stack.servers import EmbeddedServers, ServerUrls, scratch_data_dir
 from tests.harness import ROOT, Installation, eventually, installation
 
 SHARED = {
@@ -25,11 +26,28 @@ SLOW = {"MATHCODE_SCRIPTED_DELAY_S": "0.02", "MATHCODE_SLOTS": "2"}
 CODE, HYBRID = "Refactor this function", "Implement a numerical gradient descent algorithm with mathematical proof"
 
 
+@pytest.fixture(scope="module")
+def lasting(
+    new_urls: Callable[[], ServerUrls], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """What holds no model, for all tests here."""
+    urls, directory = new_urls(), tmp_path_factory.mktemp("shared")
+    with installation(
+        database_url=urls.database_url, redis_url=urls.redis_url, data_dir=directory, settings=dict(SHARED)
+    ) as made:
+        made.start("api", "light", "beat")
+        yield made
+
+
 @pytest.fixture
-def shared(fresh: Installation) -> Installation:
-    fresh.settings.update(SHARED)
-    fresh.start("api", "light", "beat")
-    return fresh
+def shared(lasting: Installation) -> Iterator[Installation]:
+    """Without workers that hold a model; those of a test end with it, and nobody remembers them."""
+    yield lasting
+    for name in [name for name in lasting.processes if name.startswith(("mathstral", "codestral"))]:
+        lasting.kill(name)
+        lasting.log(name).unlink(missing_ok=True)
+    with closing(Database(lasting.database_url)) as database:
+        database.execute("DELETE FROM worker WHERE queue IN ('mathstral', 'codestral')")
 
 
 def _new_run(installed: Installation) -> int:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.harness import ROOT, Installation, eventually
 
-CELERY = ("-m", "celery", "-A", "worker.bootstrap", "control", "--json", "--timeout", "3")
+CELERY = ("-m", "celery", "-A", "worker.bootstrap", "control", "--json", "--timeout", "10")
 ENDLESS = {"MATHCODE_SLOTS": "2", "MATHCODE_SCRIPTED_DELAY_S": "1"}
 
 
@@ -30,12 +30,14 @@ def _run(installed: Installation, *words: str) -> subprocess.CompletedProcess[st
     )
 
 
-def _control(installed: Installation, *words: str) -> dict[str, dict[str, Any]]:
-    """The replies of the workers, by the name of their queue."""
-    finished = _run(installed, *CELERY, *words)
+def _control(installed: Installation, *words: str, only: str | None = None) -> dict[str, dict[str, Any]]:
+    """The replies of the workers, by the name of their queue, once all that are named have replied."""
+    workers = [only] if only else [name for name in installed.processes if name not in {"api", "beat"}]
+    nodes = ",".join(f"{worker}@{socket.gethostname()}" for worker in workers)
+    finished = _run(installed, *CELERY, "-d", nodes, *words)
     assert finished.returncode == 0, finished.stderr
-    nodes = json.loads(finished.stdout)
-    return {name.partition("@")[0]: reply for node in nodes for name, reply in node.items()}
+    replies = json.loads(finished.stdout)
+    return {name.partition("@")[0]: reply for node in replies for name, reply in node.items()}
 
 
 def _metrics(installed: Installation, queue: str = "mathstral") -> dict[str, Any]:
@@ -174,16 +176,15 @@ def test_a_model_that_nobody_serves_is_told_to_the_one_who_asks(fresh: Installat
 
 
 def test_a_sleeping_worker_can_be_kept_from_taking_what_another_could_do(fresh: Installation) -> None:
-    node = f"mathstral@{socket.gethostname()}"
     fresh.start("api")
     fresh.start("mathstral")
     _fall_asleep(fresh)
-    assert "ok" in _control(fresh, "-d", node, "cancel_consumer", "mathstral")["mathstral"]
+    assert "ok" in _control(fresh, "cancel_consumer", "mathstral", only="mathstral")["mathstral"]
     fresh.start("mathstral-2")
     job_ids = [fresh.submit("Prove it", max_tokens=2) for _ in range(6)]
     for job_id in job_ids:
         assert fresh.finished(job_id, within_s=15)["status"] == "succeeded"
     assert fresh.terminate("mathstral-2") == 0
-    assert "ok" in _control(fresh, "-d", node, "add_consumer", "mathstral")["mathstral"]
+    assert "ok" in _control(fresh, "add_consumer", "mathstral", only="mathstral")["mathstral"]
     _control(fresh, "wake_engine")
     assert fresh.ask("Prove it", max_tokens=2)["status"] == "succeeded"

@@ -104,21 +104,32 @@ def _lengths(redis: Redis, queue: str) -> Mapping[Priority, int]:
     return {priority: int(redis.llen(name)) for priority, name in names.items()}  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("priority", list(Priority))
-def test_every_door_to_the_queue_keeps_the_priority(fresh: Installation, redis: Redis, priority: Priority) -> None:
+WIDE = """
+INSERT INTO worker (name, queue, slots, seen_at)
+SELECT 'wide-' || queue, queue, 100, now() + interval '1 hour' FROM unnest(%(queues)s::text[]) AS queue
+"""
+"""Who counts as so many slots that no lane holds a job back."""
+
+
+def test_every_door_to_the_queue_keeps_the_priority(fresh: Installation, database: Database, redis: Redis) -> None:
+    """Another number of jobs of each priority, so that none is taken for another."""
+    database.execute(WIDE, {"queues": [*ModelName]})
     fresh.start("api")
-    fresh.submit("Prove it", priority=priority)
-    sequential = fresh.submit(HYBRID_PROMPT, priority=priority, strategy="sequential", max_tokens=2)
-    parallel = fresh.submit(HYBRID_PROMPT, priority=priority, max_tokens=2)
-    others = {other: 0 for other in Priority if other is not priority}
-    assert _lengths(redis, "mathstral") == {priority: 3, **others}
-    assert _lengths(redis, "codestral") == {priority: 1, **others}
+    numbers, hybrids = {HIGH: 1, NORMAL: 2, LOW: 3}, dict[str, Priority]()
+    for priority in (priority for priority, number in numbers.items() for _ in range(number)):
+        fresh.submit("Prove it", priority=priority)
+        for strategy in Strategy:
+            job_id = fresh.submit(HYBRID_PROMPT, priority=priority, strategy=strategy, max_tokens=2)
+            hybrids[job_id] = priority
+    twice = {priority: 2 * number for priority, number in numbers.items()}
+    assert _lengths(redis, "mathstral") == {priority: 3 * number for priority, number in numbers.items()}
+    assert _lengths(redis, "codestral") == numbers
     fresh.start("mathstral")
-    eventually(lambda: _lengths(redis, "codestral") == {priority: 2, **others})  # the second model's turn came
+    eventually(lambda: _lengths(redis, "codestral") == twice)  # the second model's turn came
     fresh.start("codestral")
-    eventually(lambda: _lengths(redis, "light") == {priority: 2, **others})  # a chord's merge, and one without
+    eventually(lambda: _lengths(redis, "light") == twice)  # a chord's merge, and one without
     fresh.start("light")
-    for job_id in (sequential, parallel):
+    for job_id, priority in hybrids.items():
         assert fresh.finished(job_id)["request"]["priority"] == priority
 
 

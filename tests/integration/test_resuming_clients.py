@@ -6,22 +6,33 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import IO
 
 import pytest
 
-from tests.harness import ROOT, Installation, eventually
+from stack.servers import ServerUrls
+from tests.harness import ROOT, Installation, installation
 
 PROMPT = "Implement a numerical gradient descent algorithm with mathematical proof"
 TOKENS = "60"
 
 
-@pytest.fixture
-def paced(fresh: Installation) -> Installation:
+@pytest.fixture(scope="module")
+def paced(new_urls: Callable[[], ServerUrls], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """About three seconds of text."""
-    fresh.settings.update(MATHCODE_SCRIPTED_DELAY_S="0.05")
-    fresh.start("api", "mathstral", "codestral", "light")
-    return fresh
+    urls, directory = new_urls(), tmp_path_factory.mktemp("paced")
+    settings = {"MATHCODE_SCRIPTED_DELAY_S": "0.05"}
+    with installation(
+        database_url=urls.database_url, redis_url=urls.redis_url, data_dir=directory, settings=settings
+    ) as made:
+        made.start("api", "mathstral", "codestral", "light")
+        yield made
+
+
+def newest_answer(installed: Installation) -> str:
+    job, *_ = installed.get("/v1/jobs").json()["data"]
+    return str(installed.job(job["id"])["answer"]["response"])
 
 
 def restart_api_in_mid_stream(installed: Installation, output: IO[str]) -> str:
@@ -58,9 +69,7 @@ def test_the_example_shows_the_whole_text_though_the_api_is_killed(paced: Instal
         assert client.stdout is not None
         shown = restart_api_in_mid_stream(paced, client.stdout)
         assert client.wait(60) == 0
-    (job,) = paced.get("/v1/jobs").json()["data"]
-    answer = paced.job(job["id"])["answer"]["response"]
-    assert shown == f"{answer}\n[succeeded]\n"
+    assert shown == f"{newest_answer(paced)}\n[succeeded]\n"
 
 
 def test_the_example_shows_both_models_and_the_merged_answer(paced: Installation) -> None:
@@ -72,5 +81,4 @@ def test_the_example_shows_both_models_and_the_merged_answer(paced: Installation
         check=True,
         timeout=60,
     ).stdout
-    (job,) = eventually(lambda: paced.get("/v1/jobs").json()["data"])
-    assert paced.job(job["id"])["answer"]["response"] in shown
+    assert newest_answer(paced) in shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
@@ -30,6 +30,21 @@ def log(urls: ServerUrls) -> Iterator[EventLog]:
         yield opened
 
 
+@pytest.fixture(scope="module", params=[{}])
+def silent(
+    request: pytest.FixtureRequest,
+    new_urls: Callable[[], ServerUrls],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Installation]:
+    """An API without workers, with the settings of its parameter: nobody else writes events or ends jobs."""
+    urls, directory = new_urls(), tmp_path_factory.mktemp("silent")
+    with installation(
+        database_url=urls.database_url, redis_url=urls.redis_url, data_dir=directory, settings=dict(request.param)
+    ) as made:
+        made.start("api")
+        yield made
+
+
 def names(events: list[tuple[str | None, str, dict[str, Any]]]) -> list[str]:
     return [name for _, name, _ in events]
 
@@ -38,8 +53,8 @@ def piece(text: str, attempt: int = 1) -> Piece:
     return Piece(model=ModelName.MATHSTRAL, attempt=attempt, text=text)
 
 
-def forget_events(urls: ServerUrls, job_id: str) -> None:
-    with closing(Redis.from_url(urls.redis_url)) as redis:
+def forget_events(installed: Installation, job_id: str) -> None:
+    with closing(Redis.from_url(installed.redis_url)) as redis:
         redis.delete(f"mathcode:events:{job_id}")
 
 
@@ -78,36 +93,30 @@ def test_who_has_had_the_end_is_told_not_to_come_back(running: Installation, url
         assert (response.status_code, response.content) == (204, b"")
 
 
-def test_the_ledger_has_the_answer_when_redis_has_lost_the_events(fresh: Installation, urls: ServerUrls) -> None:
-    fresh.start("api", "mathstral", "codestral", "light")
-    job = fresh.ask(HYBRID_PROMPT, max_tokens=4)
-    forget_events(urls, job["id"])
-    events = fresh.events(job["id"])
+def test_the_ledger_has_the_answer_when_redis_has_lost_the_events(running: Installation) -> None:
+    job = running.ask(HYBRID_PROMPT, max_tokens=4)
+    forget_events(running, job["id"])
+    events = running.events(job["id"])
     assert [(name, data) for _, name, data in events] == [
         ("answer", job["answer"]),
         ("done", {"status": "succeeded"}),
     ]
-    assert fresh.events(job["id"], after=events[0][0]) == events[1:]
+    assert running.events(job["id"], after=events[0][0]) == events[1:]
 
 
-def test_redis_keeps_events_for_minutes_after_the_end_and_not_for_days(
-    fresh: Installation, urls: ServerUrls
-) -> None:
-    fresh.start("api", "mathstral", "codestral", "light")
-    jobs = [fresh.ask("What is 2 + 2?", max_tokens=4), fresh.ask(HYBRID_PROMPT, max_tokens=4)]
-    with closing(Redis.from_url(urls.redis_url)) as redis:
+def test_redis_keeps_events_for_minutes_after_the_end_and_not_for_days(running: Installation) -> None:
+    jobs = [running.ask("What is 2 + 2?", max_tokens=4), running.ask(HYBRID_PROMPT, max_tokens=4)]
+    with closing(Redis.from_url(running.redis_url)) as redis:
         kept_s = [redis.ttl(f"mathcode:events:{job['id']}") for job in jobs]
     assert all(0 < each <= ENDED_KEPT_S for each in kept_s)
 
 
-def test_an_open_stream_ends_by_the_ledger_when_nobody_tells_of_the_end(
-    fresh: Installation, database: Database
-) -> None:
-    fresh.start("api")
-    jobs = [fresh.submit("Prove it"), fresh.submit("Prove it")]
+def test_an_open_stream_ends_by_the_ledger_when_nobody_tells_of_the_end(silent: Installation) -> None:
+    jobs = [silent.submit("Prove it"), silent.submit("Prove it")]
     with (
-        fresh.get(f"/v1/jobs/{jobs[0]}/events", stream=True) as first,
-        fresh.get(f"/v1/jobs/{jobs[1]}/events", stream=True) as second,
+        closing(Database(silent.database_url)) as database,
+        silent.get(f"/v1/jobs/{jobs[0]}/events", stream=True) as first,
+        silent.get(f"/v1/jobs/{jobs[1]}/events", stream=True) as second,
     ):
         close_in_ledger(database, jobs[0])
         database.execute("DELETE FROM job WHERE id = %(id)s", {"id": jobs[1]})
@@ -143,31 +152,41 @@ def _finish(log: EventLog, job_id: str) -> None:
     log.append(job_id, Done(status=JobState.SUCCEEDED))
 
 
-def test_resuming_knows_the_newest_attempt(fresh: Installation, log: EventLog) -> None:
-    fresh.start("api")
-    job_id = fresh.submit("Prove it")
+def test_resuming_knows_the_newest_attempt(silent: Installation) -> None:
+    job_id = silent.submit("Prove it")
     restarted = Restarted(model=ModelName.MATHSTRAL, attempt=2)
-    log.append(job_id, piece("old"), restarted, piece("new", 2), piece("void"), piece(" text", 2))
-    log.append(job_id, Done(status=JobState.SUCCEEDED))
-    events = fresh.events(job_id)
+    with closing(EventLog.connect(silent.redis_url)) as log:
+        log.append(job_id, piece("old"), restarted, piece("new", 2), piece("void"), piece(" text", 2))
+        log.append(job_id, Done(status=JobState.SUCCEEDED))
+    events = silent.events(job_id)
     assert [data.get("text") for _, name, data in events if name == "piece"] == ["old", "new", " text"]
-    assert fresh.events(job_id, after=events[2][0]) == events[3:]
+    assert silent.events(job_id, after=events[2][0]) == events[3:]
 
 
+ONE_SEAT = {"MATHCODE_KEEP_ALIVE_S": "60", "MATHCODE_STREAMS": "1"}
+
+
+@pytest.mark.parametrize("silent", [ONE_SEAT], indirect=True)
 @pytest.mark.parametrize(("wish", "status"), [("true", "cancelled"), ("false", "queued"), (None, "queued")])
-def test_a_dropped_connection_cancels_only_on_request(fresh: Installation, wish: str | None, status: str) -> None:
-    fresh.settings.update(MATHCODE_KEEP_ALIVE_S="60", MATHCODE_STREAMS="1")
-    fresh.start("api")
-    job_id = fresh.submit("Prove it")
+def test_a_dropped_connection_cancels_only_on_request(silent: Installation, wish: str | None, status: str) -> None:
+    job_id = silent.submit("Prove it")
     query = {"cancel_on_disconnect": wish} if wish else {}
-    with fresh.get(f"/v1/jobs/{job_id}/events", params=query, stream=True) as response:
+    with eventually(lambda: _opened(silent, job_id, query)) as response:
         assert next(response.iter_lines()) == b": keep-alive"
     start = time.monotonic()
-    eventually(lambda: fresh.get(f"/v1/jobs/{job_id}/events", stream=True).status_code == 200, within_s=5)
-    assert time.monotonic() - start < 5, "the seat of a closed stream is free at once"
+    with eventually(lambda: _opened(silent, job_id), within_s=5):
+        assert time.monotonic() - start < 5, "the seat of a closed stream is free at once"
     if status == "cancelled":
-        eventually(lambda: fresh.status(job_id) == status, within_s=5)
-    assert fresh.status(job_id) == status
+        eventually(lambda: silent.status(job_id) == status, within_s=5)
+    assert silent.status(job_id) == status
+
+
+def _opened(
+    installed: Installation, job_id: str, query: Mapping[str, str] | None = None
+) -> requests.Response | None:
+    """The stream of a job, where there is a seat for it."""
+    response = installed.get(f"/v1/jobs/{job_id}/events", params=query, stream=True)
+    return response if response.status_code == 200 else None
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

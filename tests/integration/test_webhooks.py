@@ -35,6 +35,15 @@ def telling(
         yield made
 
 
+@pytest.fixture(scope="module")
+def strict(new_urls: Callable[[], ServerUrls], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """An API that may tell nobody inside."""
+    urls, directory = new_urls(), tmp_path_factory.mktemp("strict")
+    with installation(database_url=urls.database_url, redis_url=urls.redis_url, data_dir=directory) as made:
+        made.start("api")
+        yield made
+
+
 @pytest.fixture
 def ledger(telling: Installation) -> Iterator[Database]:
     with closing(Database(telling.database_url)) as opened:
@@ -231,8 +240,8 @@ def test_without_permission_nothing_inside_is_reached(fresh: Installation, datab
         "https://example.org/" + "x" * 3000,
     ],
 )
-def test_a_url_that_may_not_be_called_is_refused_at_once(running: Installation, url: str) -> None:
-    response = running.post("/v1/jobs", {"prompt": "Solve x = 1", "webhook_url": url})
+def test_a_url_that_may_not_be_called_is_refused_at_once(strict: Installation, url: str) -> None:
+    response = strict.post("/v1/jobs", {"prompt": "Solve x = 1", "webhook_url": url})
     error = response.json()["error"]
     assert (response.status_code, error["param"], error["code"]) == (400, "webhook_url", "invalid_field")
 

@@ -43,6 +43,19 @@ def started(data_dir: Path) -> Iterator[EmbeddedServers]:
         yield servers
 
 
+@pytest.fixture(scope="module")
+def shared_dir() -> Iterator[Path]:
+    with scratch_data_dir() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def shared(shared_dir: Path) -> Iterator[EmbeddedServers]:
+    """For tests that only look."""
+    with EmbeddedServers(shared_dir) as servers:
+        yield servers
+
+
 def query(url: str, sql: str) -> list[tuple[object, ...]]:
     with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
         cursor.execute(sql)
@@ -135,10 +148,10 @@ def test_an_append_only_file_cut_short_loses_only_its_end(data_dir: Path, starte
         assert redis.dbsize() == 99
 
 
-def test_settings_are_durable(started: EmbeddedServers) -> None:
-    assert query(started.urls.database_url, "SHOW fsync") == [("on",)]
-    assert query(started.urls.database_url, "SHOW synchronous_commit") == [("on",)]
-    with closing(Redis.from_url(started.urls.redis_url, decode_responses=True)) as redis:
+def test_settings_are_durable(shared: EmbeddedServers) -> None:
+    assert query(shared.urls.database_url, "SHOW fsync") == [("on",)]
+    assert query(shared.urls.database_url, "SHOW synchronous_commit") == [("on",)]
+    with closing(Redis.from_url(shared.urls.redis_url, decode_responses=True)) as redis:
         assert redis.config_get("appendonly", "appendfsync", "maxmemory-policy") == {
             "appendonly": "yes",
             "appendfsync": "everysec",
@@ -146,38 +159,38 @@ def test_settings_are_durable(started: EmbeddedServers) -> None:
         }
 
 
-def test_nobody_enters_without_the_password(started: EmbeddedServers) -> None:
+def test_nobody_enters_without_the_password(shared: EmbeddedServers) -> None:
     with pytest.raises(psycopg2.OperationalError, match="password"):
-        psycopg2.connect(started.urls.database_url, password="guess")
-    port = started.urls.redis_url.rpartition(":")[2]
+        psycopg2.connect(shared.urls.database_url, password="guess")
+    port = shared.urls.redis_url.rpartition(":")[2]
     with closing(Redis.from_url(f"redis://127.0.0.1:{port}")) as redis, pytest.raises(AuthenticationError):
         redis.ping()
 
 
-def test_postgres_listens_on_no_network(started: EmbeddedServers) -> None:
-    assert started.postgres.pid is not None
-    connections = psutil.Process(started.postgres.pid).net_connections(kind="inet")
+def test_postgres_listens_on_no_network(shared: EmbeddedServers) -> None:
+    assert shared.postgres.pid is not None
+    connections = psutil.Process(shared.postgres.pid).net_connections(kind="inet")
     assert [connection for connection in connections if connection.status == psutil.CONN_LISTEN] == []
 
 
-def test_redis_listens_on_loopback_only(started: EmbeddedServers) -> None:
-    assert started.redis.pid is not None
-    connections = psutil.Process(started.redis.pid).net_connections(kind="inet")
+def test_redis_listens_on_loopback_only(shared: EmbeddedServers) -> None:
+    assert shared.redis.pid is not None
+    connections = psutil.Process(shared.redis.pid).net_connections(kind="inet")
     listening = {connection.laddr[0] for connection in connections if connection.status == psutil.CONN_LISTEN}
     assert listening == {"127.0.0.1"}
 
 
-def test_secrets_are_their_owners_only_and_on_no_command_line(data_dir: Path, started: EmbeddedServers) -> None:
-    secrets = list((data_dir / "secrets").iterdir())
+def test_secrets_are_their_owners_only_and_on_no_command_line(shared_dir: Path, shared: EmbeddedServers) -> None:
+    secrets = list((shared_dir / "secrets").iterdir())
     assert len(secrets) == 3
     assert {stat.S_IMODE(secret.stat().st_mode) for secret in secrets} == {0o600}
-    words = " ".join(" ".join(process.cmdline()) for process in processes_under(data_dir))
+    words = " ".join(" ".join(process.cmdline()) for process in processes_under(shared_dir))
     assert "postgres" in words
     assert not any(secret.read_text() in words for secret in secrets)
 
 
-def test_the_application_is_no_superuser(started: EmbeddedServers) -> None:
-    assert query(started.urls.database_url, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user") == [
+def test_the_application_is_no_superuser(shared: EmbeddedServers) -> None:
+    assert query(shared.urls.database_url, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user") == [
         (False,)
     ]
 
