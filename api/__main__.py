@@ -47,12 +47,12 @@ def serve(settings: Settings) -> None:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         stopping.set()
         services.reader.close()
-        raise SystemExit(0)
+        server.pull_trigger()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     logger.info("serving on http://%s:%s", settings.host, settings.port)
-    server.run()
+    server.run_until(stopping, grace_s=settings.drain_s)
 
 
 def _migrate(services: Services, stopping: Event) -> None:

@@ -46,7 +46,12 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]
 
 
 class Task(WSGITask):  # type: ignore[misc]
-    """Tells the application how to learn that the client is gone."""
+    """Tells the application how to learn that the client is gone, and a client that the server is going."""
+
+    def execute(self) -> None:
+        if self.channel.server.is_stopping:
+            self.set_close_on_finish()
+        super().execute()
 
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()

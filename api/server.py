@@ -7,9 +7,12 @@ request, or is owed an answer, must let SLOWEST bytes a second pass, or be done 
 from __future__ import annotations
 
 import resource
+import time
+from threading import Event
 from typing import Any
 
 from flask import Flask
+from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
@@ -19,6 +22,9 @@ from api.uploads import parser_for, upload_limit
 from core.settings import Settings
 
 MAINTENANCE_S = 1.0
+TURN_S = 0.05
+KEEP_IDLE_S = 1.0
+"""While it stops: how long clients may still send a next request on an open connection, whose answer closes it."""
 # A body a little too large is read and refused by Flask; one far too large is cut off by waitress.
 BODY_SLACK = 16
 CONNECTIONS = 512
@@ -51,9 +57,43 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     channel_class = Channel
     client_timeout_s = 30.0
+    is_stopping = False
+    next_channel_cleanup: float
+
+    def run_until(self, stopping: Event, *, grace_s: float) -> None:
+        """Serve all addresses until `stopping`; then take no more, and let what was taken end within `grace_s`."""
+        while not stopping.is_set():
+            self._turn(self.adj.asyncore_loop_timeout)
+        for server in [each for each in self._map.values() if isinstance(each, Server)]:
+            server.stop_listening()
+        begun = time.monotonic()
+        while (passed := time.monotonic() - begun) < grace_s and self._is_busy(keep_idle=passed < KEEP_IDLE_S):
+            self._turn(TURN_S)
+        self.task_dispatcher.shutdown()
+
+    def _turn(self, timeout_s: float) -> None:
+        self.asyncore.loop(timeout_s, self.adj.asyncore_use_poll, self._map, 1)
+
+    def stop_listening(self) -> None:
+        """Who is connected already is taken in: closing the socket would reset him with his request unread."""
+        self.is_stopping, known = True, -1
+        while known != len(self._map):
+            known = len(self._map)
+            self.handle_accept()
+        wasyncore.dispatcher.close(self)
+
+    def _is_busy(self, *, keep_idle: bool) -> bool:
+        """Whether a connection is open; unless they are kept, those between two requests are closed."""
+        channels = [each for each in self._map.values() if isinstance(each, Channel)]
+        for channel in channels:
+            if channel.is_idle and not channel.is_asking and not keep_idle:
+                channel.will_close = True
+        return bool(channels)
 
     def readable(self) -> bool:
         """Where no further connection could be accepted, those that owe a request make room, then idle ones."""
+        latest = time.time() + self.adj.cleanup_interval
+        self.next_channel_cleanup = min(self.next_channel_cleanup, latest)  # the clock may have gone back
         if len(self._map) >= self.adj.connection_limit:
             idle = [channel for channel in self.active_channels.values() if channel.is_idle]
             idle.sort(key=lambda channel: (not channel.is_asking, channel.asking_since))

@@ -146,7 +146,7 @@ class Settings(RoutingSettings, DoorSettings, TrainingSettings, OperatingSetting
     drain_s: float = env(
         "MATHCODE_DRAIN_S",
         5.0,
-        "Seconds a stopping worker lets its answers finish before handing them back.",
+        "Seconds a stopping worker lets answers finish before handing them back, and a stopping API its requests.",
         ge=0,
         le=3600,
     )

@@ -44,7 +44,7 @@ def app_commands(
 
     def command(name: str, words: tuple[str, ...]) -> Command:
         own = _flower_environment(settings, flower_password) if name == "flower" else {}
-        stop_s = 10.0 + (settings.drain_s if name.startswith("worker") else 0.0)
+        stop_s = 10.0 + (settings.drain_s if name.startswith(("api", "worker")) else 0.0)
         if name == "worker-training":
             stop_s = TRAINING_STOP_S
         return Command(
