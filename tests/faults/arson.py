@@ -13,10 +13,6 @@ from tests.faults.catalogue import KINDS, Fault
 from tests.faults.world import WORKERS, World, seconds_until
 
 PROBED_S = 120.0
-_HELD = """
-SELECT job_id::text AS id, model, attempt FROM completion
-WHERE state = 'running' AND worker LIKE '%%:' || %(pid)s::text
-"""
 _STILL_HELD = """
 SELECT count(*) FROM completion
 WHERE job_id = %(id)s AND model = %(model)s AND attempt = %(attempt)s AND state IN ('running', 'queued')
@@ -79,7 +75,7 @@ class Arson:
             return None
         held: list[dict[str, object]] = []
         with suppress(Exception):  # the ledger may be away
-            held = list(self.world.records.rows(_HELD, {"pid": self.world.pid(fault.victim)}))
+            held = list(self.world.held_by(fault.victim))
         thread = Thread(target=self._await_moves, args=(held, moved), daemon=True)
         thread.start()
         return thread

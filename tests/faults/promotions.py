@@ -10,6 +10,7 @@ from threading import Event
 from core.database import Database
 from core.errors import DatabaseUnavailable
 from core.model_versions import NewVersion, VersionStore
+from tests.adapters import write_adapter
 from tests.faults.world import World
 
 PROMOTIONS = 5
@@ -41,10 +42,8 @@ class Promoter:
                 Event().wait(0.2)
 
     def _candidate(self, store: VersionStore, number: int) -> NewVersion:
-        directory = self._world.running.data_dir / f"adapter-{number}"
-        directory.mkdir(exist_ok=True)
+        directory = write_adapter(self._world.running.data_dir / f"adapter-{number}", seed=number)
         weights = directory / "adapter_model.safetensors"
-        weights.write_bytes(b"weights %d" % number)
         return NewVersion(
             directory=directory,
             checksum=hashlib.sha256(weights.read_bytes()).hexdigest(),

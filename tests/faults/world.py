@@ -6,12 +6,13 @@ import signal
 import subprocess
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, RLock, Thread
+from typing import Any
 from urllib.parse import unquote
 
 import psutil
@@ -77,6 +78,10 @@ class World:
 
     def pid(self, name: str) -> int:
         return self.running.processes[name].pid
+
+    def held_by(self, name: str) -> Sequence[dict[str, Any]]:
+        """The completions that a worker's process works at: id, model, attempt."""
+        return self.records.rows(_HELD, {"pid": self.pid(name)})
 
     def kill(self, name: str) -> None:
         self.running.processes[name].kill()
@@ -155,6 +160,12 @@ class World:
         if status is not None and not self.is_over.is_set():
             self.ended[f"{name}: {status}"] += 1
             self.launch(name)
+
+
+_HELD = """
+SELECT job_id::text AS id, model, attempt FROM completion
+WHERE state = 'running' AND worker LIKE '%%:' || %(pid)s::text || '-%%'
+"""
 
 
 @contextmanager
