@@ -19,6 +19,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.clock_steps import ClockSteps
 from core.database import Database, Parameters, Row
 from core.idempotency import IdempotencyStore, Once
 from core.jobs import JobStore, NewJob, Origin
@@ -134,6 +135,7 @@ class _Path:
         self.jobs = JobStore(ledger)
         self._leases = LeaseStore(ledger, worker="bench@host:1", lease_s=60.0)
         self._repairs = RepairStore(ledger, max_attempts=3)
+        self._clock = ClockSteps(ledger, lease_s=60.0, card_lease_s=30.0)
         self._keys = IdempotencyStore(ledger)
 
     def new(self) -> NewJob:
@@ -187,6 +189,7 @@ class _Path:
 
     def _repair(self) -> None:
         repairs, mathstral = self._repairs, ModelName.MATHSTRAL
+        self._do("settle the clock", self._clock.settle)
         self._do("reap", repairs.reap)
         self._do("end what is overdue", lambda: repairs.end_overdue(slack_s=30.0))
         self._do("free what waits", repairs.free_waiting)
