@@ -92,8 +92,6 @@ def test_every_variable_of_a_service_is_a_setting(services: dict[str, Any]) -> N
 
 OLDEST_COMPOSE = Version("2.24.4")
 """The first that knows `!reset` and `!override`."""
-
-
 FILES = [("docker-compose.yml",), ("docker-compose.yml", "docker-compose.cpu.yml")]
 
 
